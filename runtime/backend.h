@@ -1,0 +1,85 @@
+/*
+ * backend.h: what a device must do, so that graph.c runs the same compiled graph on CPUs and Vulkan alike.
+ *
+ * A backend sees resolved operator calls (op.h) and buffers; it never names an operator.
+ */
+#ifndef TUFF_RUNTIME_BACKEND_H
+#define TUFF_RUNTIME_BACKEND_H
+
+#include "tuff/device.h"
+
+struct tuff_op_call;
+struct tuff__pool;
+
+/* What operators may ask about where they will run. Each is decided in one place, with its reason: vk_device.c for
+ * Vulkan, cpu_backend.c for the CPUs. */
+typedef struct tuff__target {
+    tuff_backend backend;
+    uint32_t thread_count;                /* CPU device: tasks that run at one time; 1 elsewhere */
+    bool software;                        /* Vulkan on a CPU: shared memory and barriers cost, wide registers pay */
+    bool buffer_device_address;           /* usable, not only reported */
+    uint64_t max_storage_buffer_range;    /* bytes one binding may span */
+    uint32_t max_shared_memory_size;      /* bytes a workgroup may share */
+    uint32_t max_workgroup_invocations;
+    uint32_t max_workgroup_count[3];
+    uint32_t subgroup_size;
+    const char *kernel_variant;           /* a rung the caller insists on, where it exists; else NULL */
+} tuff__target;
+
+typedef enum tuff__memory {
+    TUFF__MEMORY_DEVICE = 0,   /* fastest for the device */
+    TUFF__MEMORY_UPLOAD = 1,   /* host writes, device reads: graph inputs */
+    TUFF__MEMORY_READBACK = 2, /* device writes, host reads: graph outputs */
+} tuff__memory;
+
+struct tuff_buffer {
+    tuff_device *device;
+    uint64_t size;
+    void *host; /* the memory itself where the host can reach it, else NULL */
+};
+
+/* A range of a buffer: what a kernel binds. Offsets are multiples of TUFF__ALIGNMENT. */
+enum { TUFF__ALIGNMENT = 256 }; /* the largest minStorageBufferOffsetAlignment the specification allows */
+typedef struct tuff__slice {
+    tuff_buffer *buffer; /* NULL: nothing */
+    uint64_t offset, size;
+} tuff__slice;
+
+typedef struct tuff__program tuff__program; /* a compiled list of calls */
+
+typedef struct tuff__program_statistics {
+    uint32_t dispatch_count, barrier_count, submit_count;
+    double last_host_seconds;
+} tuff__program_statistics;
+
+typedef struct tuff__backend {
+    void (*device_destroy)(tuff_device *device);
+    /* New buffers are cleared to zero. */
+    tuff_status (*buffer_create)(tuff_device *device, uint64_t size, tuff__memory memory, tuff_buffer **out_buffer);
+    void (*buffer_destroy)(tuff_buffer *buffer);
+    tuff_status (*buffer_write)(tuff_buffer *buffer, uint64_t offset, const void *data, size_t size);
+    tuff_status (*buffer_read)(tuff_buffer *buffer, uint64_t offset, void *data, size_t size);
+    /* `calls` (borrowed, outliving the program) in execution order; each call's `level` never falls, and calls of one
+     * level do not depend on each other. */
+    tuff_status (*program_create)(tuff_device *device, const struct tuff_op_call *calls, size_t count,
+                                  tuff__program **out_program);
+    void (*program_destroy)(tuff__program *program);
+    tuff_status (*program_run)(tuff__program *program); /* finished on return */
+    /* One call alone, finished on return: what verification and per-operator timing use. */
+    tuff_status (*program_run_call)(tuff__program *program, size_t index);
+    void (*program_statistics)(const tuff__program *program, tuff__program_statistics *out_statistics);
+} tuff__backend;
+
+/* The head of every device object; vk_device.c and cpu_backend.c embed it as their first member. */
+struct tuff_device {
+    const tuff__backend *backend;
+    tuff__target target;
+    tuff_device_properties properties;
+    struct tuff__prover *prover; /* which kernel variants this device has proven (prove.c); may be NULL */
+};
+
+struct tuff__program {
+    tuff_device *device;
+};
+
+#endif

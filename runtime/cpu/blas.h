@@ -1,0 +1,26 @@
+/* blas.h: f32 matrix product of the CPU device: a CBLAS loaded at run time, else our own loops. */
+#ifndef TUFF_RUNTIME_BLAS_H
+#define TUFF_RUNTIME_BLAS_H
+
+#include "status.h"
+
+/* C = alpha·op(A)·op(B) + beta·C, row-major, one thread, callable from several at once.
+ * op(A) is [m, k] (stored [k, m] where transpose_a), op(B) is [k, n]; ld* count elements between stored rows. */
+typedef struct tuff__sgemm_call {
+    bool transpose_a, transpose_b;
+    int64_t m, n, k;
+    float alpha;
+    const float *a;
+    int64_t lda;
+    const float *b;
+    int64_t ldb;
+    float beta;
+    float *c;
+    int64_t ldc;
+} tuff__sgemm_call;
+void tuff__sgemm(const tuff__sgemm_call *call);
+
+/* "OpenBLAS 0.3.21 SkylakeX" or "tuff's own loops": what tuff__sgemm uses; loads it at the first call. */
+const char *tuff__blas_name(void);
+
+#endif

@@ -1,0 +1,23 @@
+/* env.h: the environment variables tuff reads; they diagnose, and no result depends on one. */
+#ifndef TUFF_RUNTIME_ENV_H
+#define TUFF_RUNTIME_ENV_H
+
+#include "status.h"
+
+typedef struct tuff__environment {
+    tuff_log_level log_level; /* TUFF_LOG=error|warning|info|debug; default warning */
+    const char *device;       /* TUFF_DEVICE: what --device says when it is not given; NULL when unset */
+    bool validation;          /* TUFF_VALIDATION=1: Vulkan's validation layer, with synchronization checks */
+    const char *cache_dir;    /* TUFF_CACHE_DIR: where pipelines and verdicts are kept; NULL: the system's place */
+} tuff__environment;
+
+/* Read once, at the first call; the strings live as long as the process. */
+const tuff__environment *tuff__env(void);
+
+/* One row a variable, for `tuff --help` and docs/environment.md; ends with a NULL name. */
+typedef struct tuff__env_row {
+    const char *name, *values, *meaning;
+} tuff__env_row;
+const tuff__env_row *tuff__env_rows(void);
+
+#endif

@@ -1,0 +1,68 @@
+/* op_table.c: owns the table of operators made from ops.def, and the checks that infer functions share. */
+#include "op.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const tuff_op_desc *const table[TUFF__OP_COUNT] = {
+#define TUFF_OP(NAME, name, family) [TUFF__OP_##NAME] = &tuff__op_##name,
+#include "ops/ops.def"
+#undef TUFF_OP
+};
+
+const tuff_op_desc *tuff__op_desc(tuff__op_id id)
+{
+    return id < TUFF__OP_COUNT ? table[id] : NULL;
+}
+
+double tuff__op_flops(const tuff_op_call *call)
+{
+    return call->op->flops ? call->op->flops(call) : (double)tuff_shape_count(&call->outputs[0].shape);
+}
+
+tuff_status tuff__fail_shape(const tuff_op_call *call, const char *format, ...)
+{
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    if (call->label && call->label[0])
+        return tuff__fail(TUFF_ERROR_SHAPE_MISMATCH, "%s (%s): %s", call->op->name, call->label, message);
+    return tuff__fail(TUFF_ERROR_SHAPE_MISMATCH, "%s: %s", call->op->name, message);
+}
+
+tuff_status tuff__check_dtype(const tuff_op_call *call, uint32_t input, tuff_dtype dtype)
+{
+    if (call->inputs[input].dtype == dtype)
+        return TUFF_SUCCESS;
+    return tuff__fail_shape(call, "input %u is %s, wanted %s", input, tuff__dtype_name(call->inputs[input].dtype),
+                            tuff__dtype_name(dtype));
+}
+
+void tuff__output_set(tuff_op_call *call, uint32_t output, tuff_dtype dtype, tuff_shape shape)
+{
+    call->outputs[output].dtype = dtype;
+    call->outputs[output].shape = shape;
+}
+
+void tuff__output_like(tuff_op_call *call, uint32_t output, uint32_t input)
+{
+    tuff__output_set(call, output, call->inputs[input].dtype, call->inputs[input].shape);
+}
+
+bool tuff__call_has(const tuff_op_call *call, uint32_t input)
+{
+    return input < call->input_count && call->inputs[input].present;
+}
+
+double tuff__operand_max(const tuff__operand *operand)
+{
+    const float *x = operand->data;
+    const int64_t count = tuff_shape_count(&operand->shape);
+    double largest = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (fabs((double)x[i]) > largest)
+            largest = fabs((double)x[i]);
+    return largest;
+}

@@ -1,0 +1,93 @@
+/*
+ * os.h: everything that differs between operating systems. One file a system implements it (os_posix.c, ...); no other
+ * file of the project includes a POSIX or Windows header. Paths are UTF-8 with '/'.
+ */
+#ifndef TUFF_RUNTIME_OS_H
+#define TUFF_RUNTIME_OS_H
+
+#include "status.h"
+
+#include <stdio.h>
+
+/* -- threads ------------------------------------------------------------------------------------------------------ */
+
+typedef struct tuff__thread tuff__thread;
+typedef struct tuff__mutex tuff__mutex;
+typedef struct tuff__condition tuff__condition;
+
+tuff_status tuff__thread_create(void (*entry)(void *user), void *user, tuff__thread **out_thread);
+void tuff__thread_join(tuff__thread *thread); /* waits, then frees; accepts NULL */
+
+tuff_status tuff__mutex_create(tuff__mutex **out_mutex);
+void tuff__mutex_destroy(tuff__mutex *mutex); /* accepts NULL */
+void tuff__mutex_lock(tuff__mutex *mutex);
+void tuff__mutex_unlock(tuff__mutex *mutex);
+
+tuff_status tuff__condition_create(tuff__condition **out_condition);
+void tuff__condition_destroy(tuff__condition *condition); /* accepts NULL */
+void tuff__condition_wait(tuff__condition *condition, tuff__mutex *mutex);
+void tuff__condition_signal_all(tuff__condition *condition);
+
+typedef struct tuff__once {
+    int state; /* 0 before, 1 after; changed under one process-wide lock */
+} tuff__once;
+#define TUFF__ONCE_INIT {0}
+void tuff__call_once(tuff__once *once, void (*function)(void));
+
+/* Processors this process may run on; at least 1. */
+uint32_t tuff__cpu_count(void);
+
+/* -- clock -------------------------------------------------------------------------------------------------------- */
+
+double tuff__clock_seconds(void); /* monotonic */
+
+/* -- files -------------------------------------------------------------------------------------------------------- */
+
+typedef struct tuff__mapped_file {
+    const unsigned char *data; /* read-only; non-NULL even when size is 0 */
+    size_t size;
+    void *handle;
+} tuff__mapped_file;
+/* Fails with TUFF_ERROR_IO, naming the path and the system's reason. */
+tuff_status tuff__file_map(const char *path, tuff__mapped_file *out_file);
+void tuff__file_unmap(tuff__mapped_file *file); /* accepts a zeroed one */
+
+FILE *tuff__file_open(const char *path, const char *mode); /* fopen with a UTF-8 path */
+bool tuff__file_exists(const char *path);
+bool tuff__is_directory(const char *path);
+tuff_status tuff__file_remove(const char *path); /* succeeds when there is none */
+/* Atomic replacement of a file within one file system. */
+tuff_status tuff__file_rename(const char *from, const char *to);
+tuff_status tuff__file_sync(FILE *file, const char *path); /* flush to the disk; a full disk shows here at the latest */
+tuff_status tuff__directory_create(const char *path); /* with its parents; succeeds when it is there */
+tuff_status tuff__directory_remove(const char *path); /* with all it holds */
+/* Puts the directory `from` in the place of `to` (which may exist, then `to`'s old content is removed afterwards):
+ * at every moment `to` is the old directory or the new one, or, for the blink between two renames, `to` + ".old". */
+tuff_status tuff__directory_replace(const char *from, const char *to);
+/* The names in a directory, without "." and "..", sorted by byte; free each and the array with tuff__free. */
+tuff_status tuff__directory_list(const char *path, char ***out_names, size_t *out_count);
+/* Where this user's caches go: "$XDG_CACHE_HOME/tuff", "~/.cache/tuff", "%LOCALAPPDATA%\\tuff"; free with tuff__free;
+ * NULL when there is none. The directory may not exist yet. */
+char *tuff__cache_directory(void);
+/* This process's id, for names of files written aside. */
+uint64_t tuff__process_id(void);
+/* Largest resident set so far, in bytes; 0 when unknown. */
+uint64_t tuff__peak_memory(void);
+/* Physical memory of the machine, in bytes; 0 when unknown. */
+uint64_t tuff__total_memory(void);
+
+/* -- terminal ----------------------------------------------------------------------------------------------------- */
+
+bool tuff__is_terminal(FILE *file);
+uint32_t tuff__terminal_columns(FILE *file); /* 80 when unknown */
+
+/* -- shared libraries --------------------------------------------------------------------------------------------- */
+
+typedef struct tuff__library tuff__library;
+tuff__library *tuff__library_open(const char *name); /* NULL when not found */
+void *tuff__library_symbol(tuff__library *library, const char *name);
+void tuff__library_close(tuff__library *library); /* accepts NULL */
+/* Sets an environment variable for libraries opened later, unless the user has set it. */
+void tuff__environment_default(const char *name, const char *value);
+
+#endif
