@@ -1,0 +1,542 @@
+/*
+ * os_posix.c: os.h for Linux, Android, macOS and the BSDs. The only file that includes a POSIX header.
+ *
+ * It decides nothing: no format, no policy, no retry; each failure names the path and the system's own reason.
+ */
+#define _POSIX_C_SOURCE 200809L
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_getaffinity */
+#elif defined(__APPLE__)
+#define _DARWIN_C_SOURCE /* _SC_NPROCESSORS_ONLN, TIOCGWINSZ */
+#endif
+
+#include "os.h"
+
+#include "alloc.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* "PATH: cannot VERB: No such file or directory". `error` is errno, saved by the caller before anything else. */
+static tuff_status fail_path(const char *path, const char *verb, int error)
+{
+    return tuff__fail(TUFF_ERROR_IO, "%s: cannot %s: %s", path, verb, strerror(error));
+}
+
+/* -- threads ------------------------------------------------------------------------------------------------------ */
+
+struct tuff__thread {
+    pthread_t handle;
+    void (*entry)(void *user);
+    void *user;
+};
+
+struct tuff__mutex {
+    pthread_mutex_t handle;
+};
+
+struct tuff__condition {
+    pthread_cond_t handle;
+};
+
+static void *thread_main(void *argument)
+{
+    const tuff__thread *thread = argument;
+    thread->entry(thread->user);
+    return NULL;
+}
+
+tuff_status tuff__thread_create(void (*entry)(void *user), void *user, tuff__thread **out_thread)
+{
+    *out_thread = NULL;
+    tuff__thread *thread = tuff__calloc(1, sizeof *thread);
+    if (!thread)
+        return tuff__fail_memory("thread", sizeof *thread);
+    thread->entry = entry;
+    thread->user = user;
+    const int error = pthread_create(&thread->handle, NULL, thread_main, thread);
+    if (error) {
+        tuff__free(thread);
+        return tuff__fail(TUFF_ERROR_OUT_OF_HOST_MEMORY, "thread: cannot start one: %s", strerror(error));
+    }
+    *out_thread = thread;
+    return TUFF_SUCCESS;
+}
+
+void tuff__thread_join(tuff__thread *thread)
+{
+    if (!thread)
+        return;
+    pthread_join(thread->handle, NULL);
+    tuff__free(thread);
+}
+
+tuff_status tuff__mutex_create(tuff__mutex **out_mutex)
+{
+    *out_mutex = NULL;
+    tuff__mutex *mutex = tuff__calloc(1, sizeof *mutex);
+    if (!mutex)
+        return tuff__fail_memory("mutex", sizeof *mutex);
+    const int error = pthread_mutex_init(&mutex->handle, NULL);
+    if (error) {
+        tuff__free(mutex);
+        return tuff__fail(TUFF_ERROR_OUT_OF_HOST_MEMORY, "mutex: cannot make one: %s", strerror(error));
+    }
+    *out_mutex = mutex;
+    return TUFF_SUCCESS;
+}
+
+void tuff__mutex_destroy(tuff__mutex *mutex)
+{
+    if (!mutex)
+        return;
+    pthread_mutex_destroy(&mutex->handle);
+    tuff__free(mutex);
+}
+
+void tuff__mutex_lock(tuff__mutex *mutex)
+{
+    pthread_mutex_lock(&mutex->handle); /* cannot fail: a plain mutex, initialised, not held by this thread */
+}
+
+void tuff__mutex_unlock(tuff__mutex *mutex)
+{
+    pthread_mutex_unlock(&mutex->handle);
+}
+
+tuff_status tuff__condition_create(tuff__condition **out_condition)
+{
+    *out_condition = NULL;
+    tuff__condition *condition = tuff__calloc(1, sizeof *condition);
+    if (!condition)
+        return tuff__fail_memory("condition", sizeof *condition);
+    const int error = pthread_cond_init(&condition->handle, NULL);
+    if (error) {
+        tuff__free(condition);
+        return tuff__fail(TUFF_ERROR_OUT_OF_HOST_MEMORY, "condition: cannot make one: %s", strerror(error));
+    }
+    *out_condition = condition;
+    return TUFF_SUCCESS;
+}
+
+void tuff__condition_destroy(tuff__condition *condition)
+{
+    if (!condition)
+        return;
+    pthread_cond_destroy(&condition->handle);
+    tuff__free(condition);
+}
+
+void tuff__condition_wait(tuff__condition *condition, tuff__mutex *mutex)
+{
+    pthread_cond_wait(&condition->handle, &mutex->handle);
+}
+
+void tuff__condition_signal_all(tuff__condition *condition)
+{
+    pthread_cond_broadcast(&condition->handle);
+}
+
+enum { ONCE_BEFORE = 0, ONCE_AFTER = 1, ONCE_RUNNING = 2 };
+
+static pthread_mutex_t once_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t once_done = PTHREAD_COND_INITIALIZER;
+
+void tuff__call_once(tuff__once *once, void (*function)(void))
+{
+    pthread_mutex_lock(&once_lock);
+    while (once->state == ONCE_RUNNING)
+        pthread_cond_wait(&once_done, &once_lock);
+    if (once->state == ONCE_BEFORE) {
+        once->state = ONCE_RUNNING;
+        /* The lock is not held while it runs, so that the function may itself need another tuff__once. */
+        pthread_mutex_unlock(&once_lock);
+        function();
+        pthread_mutex_lock(&once_lock);
+        once->state = ONCE_AFTER;
+        pthread_cond_broadcast(&once_done);
+    }
+    pthread_mutex_unlock(&once_lock);
+}
+
+uint32_t tuff__cpu_count(void)
+{
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        return (uint32_t)CPU_COUNT(&set);
+#endif
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (uint32_t)online : 1;
+}
+
+/* -- clock -------------------------------------------------------------------------------------------------------- */
+
+double tuff__clock_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* -- files -------------------------------------------------------------------------------------------------------- */
+
+static const unsigned char empty_file[1] = {0}; /* what an empty file's `data` points at: mmap refuses size 0 */
+
+static tuff_status map_descriptor(const char *path, int descriptor, tuff__mapped_file *out_file)
+{
+    struct stat information;
+    if (fstat(descriptor, &information) != 0)
+        return fail_path(path, "read", errno);
+    if (S_ISDIR(information.st_mode))
+        return fail_path(path, "read", EISDIR);
+    if (!S_ISREG(information.st_mode))
+        return tuff__fail(TUFF_ERROR_IO, "%s: cannot map: not a regular file", path);
+    if ((uint64_t)information.st_size > SIZE_MAX)
+        return fail_path(path, "map", EFBIG);
+    *out_file = (tuff__mapped_file){.data = empty_file, .size = (size_t)information.st_size};
+    if (out_file->size == 0)
+        return TUFF_SUCCESS;
+    void *const address = mmap(NULL, out_file->size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (address == MAP_FAILED) {
+        const int error = errno;
+        *out_file = (tuff__mapped_file){0};
+        return fail_path(path, "map", error);
+    }
+    out_file->data = address;
+    out_file->handle = address;
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__file_map(const char *path, tuff__mapped_file *out_file)
+{
+    *out_file = (tuff__mapped_file){0};
+    /* Without O_NONBLOCK, opening a named pipe would wait for a writer before it can be refused. */
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return fail_path(path, "open", errno);
+    const tuff_status status = map_descriptor(path, descriptor, out_file);
+    close(descriptor); /* a mapping outlives its descriptor */
+    return status;
+}
+
+void tuff__file_unmap(tuff__mapped_file *file)
+{
+    if (file->handle)
+        munmap(file->handle, file->size);
+    *file = (tuff__mapped_file){0};
+}
+
+FILE *tuff__file_open(const char *path, const char *mode)
+{
+    return fopen(path, mode);
+}
+
+bool tuff__file_exists(const char *path)
+{
+    struct stat information;
+    return stat(path, &information) == 0 && !S_ISDIR(information.st_mode);
+}
+
+bool tuff__is_directory(const char *path)
+{
+    struct stat information;
+    return stat(path, &information) == 0 && S_ISDIR(information.st_mode);
+}
+
+tuff_status tuff__file_remove(const char *path)
+{
+    if (unlink(path) != 0 && errno != ENOENT)
+        return fail_path(path, "remove", errno);
+    return TUFF_SUCCESS;
+}
+
+/* fsync without complaint where a thing cannot be synced (pipes, terminals, some network folders). 0 or errno. */
+static int sync_descriptor(int descriptor)
+{
+    while (fsync(descriptor) != 0) {
+        if (errno == EINTR)
+            continue;
+        return errno == EINVAL || errno == ENOTSUP || errno == EROFS ? 0 : errno;
+    }
+    return 0;
+}
+
+/* The folder that holds `path`; NULL when memory is out. */
+static char *parent_of(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    while (end > 0 && path[end - 1] != '/')
+        end--;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    return end ? tuff__strndup(path, end) : tuff__strdup(".");
+}
+
+/* Makes a rename durable. Not an error where it fails: the rename itself has already happened. */
+static void sync_parent(const char *path)
+{
+    char *parent = parent_of(path);
+    const int descriptor = parent ? open(parent, O_RDONLY | O_CLOEXEC) : -1;
+    if (descriptor >= 0) {
+        sync_descriptor(descriptor);
+        close(descriptor);
+    }
+    tuff__free(parent);
+}
+
+tuff_status tuff__file_rename(const char *from, const char *to)
+{
+    if (rename(from, to) != 0) {
+        const int error = errno;
+        return tuff__fail(TUFF_ERROR_IO, "%s: cannot rename to '%s': %s", from, to, strerror(error));
+    }
+    sync_parent(to);
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__file_sync(FILE *file, const char *path)
+{
+    errno = 0;
+    if (fflush(file) != 0)
+        return fail_path(path, "write", errno);
+    if (ferror(file)) /* an earlier write failed; its reason is gone, so ask the disk for one */
+        return fail_path(path, "write", errno ? errno : EIO);
+    const int error = sync_descriptor(fileno(file));
+    return error ? fail_path(path, "write", error) : TUFF_SUCCESS;
+}
+
+/* -- directories -------------------------------------------------------------------------------------------------- */
+
+tuff_status tuff__directory_create(const char *path)
+{
+    char *partial = tuff__strdup(path);
+    if (!partial)
+        return tuff__fail_memory("path", strlen(path) + 1);
+    int error = 0;
+    for (char *end = partial; !error && *end; end++) {
+        const char *const next = end + 1;
+        if (*next != '/' && *next != '\0')
+            continue;
+        const char kept = *next;
+        end[1] = '\0';
+        if (mkdir(partial, 0777) != 0 && !tuff__is_directory(partial))
+            error = errno == EEXIST ? ENOTDIR : errno;
+        end[1] = kept;
+    }
+    tuff__free(partial);
+    return error ? fail_path(path, "create the folder", error) : TUFF_SUCCESS;
+}
+
+static tuff_status remove_entries(const char *path)
+{
+    char **names = NULL;
+    size_t count = 0;
+    TUFF_TRY(tuff__directory_list(path, &names, &count));
+    tuff_status status = TUFF_SUCCESS;
+    for (size_t i = 0; i < count; i++) {
+        char *entry = status == TUFF_SUCCESS ? tuff__asprintf("%s/%s", path, names[i]) : NULL;
+        if (entry)
+            status = tuff__directory_remove(entry);
+        else if (status == TUFF_SUCCESS)
+            status = tuff__fail_memory("path", strlen(path) + strlen(names[i]));
+        tuff__free(entry);
+        tuff__free(names[i]);
+    }
+    tuff__free(names);
+    return status;
+}
+
+tuff_status tuff__directory_remove(const char *path)
+{
+    struct stat information;
+    if (lstat(path, &information) != 0)
+        return errno == ENOENT ? TUFF_SUCCESS : fail_path(path, "remove", errno);
+    if (!S_ISDIR(information.st_mode)) /* a link to a folder is a link: what it points at is not ours */
+        return tuff__file_remove(path);
+    TUFF_TRY(remove_entries(path));
+    return rmdir(path) == 0 || errno == ENOENT ? TUFF_SUCCESS : fail_path(path, "remove", errno);
+}
+
+static bool entry_exists(const char *path)
+{
+    struct stat information;
+    return lstat(path, &information) == 0;
+}
+
+/* `to` is moved to `old`, `from` to `to`; put back when the second step fails. */
+static tuff_status swap_in(const char *from, const char *to, const char *old)
+{
+    const bool replaces = entry_exists(to);
+    if (replaces) {
+        if (!tuff__is_directory(to))
+            return fail_path(to, "replace", ENOTDIR);
+        TUFF_TRY(tuff__directory_remove(old));
+        TUFF_TRY(tuff__file_rename(to, old));
+    }
+    if (rename(from, to) != 0) {
+        const int error = errno;
+        if (replaces && rename(old, to) != 0)
+            return tuff__fail(TUFF_ERROR_IO, "%s: cannot rename to '%s': %s; the old folder is now '%s'", from, to,
+                              strerror(error), old);
+        return tuff__fail(TUFF_ERROR_IO, "%s: cannot rename to '%s': %s", from, to, strerror(error));
+    }
+    sync_parent(to);
+    /* Also what a kill between the two renames of an earlier call left; until now it was the only copy. */
+    return tuff__directory_remove(old);
+}
+
+tuff_status tuff__directory_replace(const char *from, const char *to)
+{
+    size_t length = strlen(to);
+    while (length > 1 && to[length - 1] == '/')
+        length--;
+    char *target = tuff__strndup(to, length);
+    char *old = target ? tuff__asprintf("%s.old", target) : NULL;
+    const tuff_status status = old ? swap_in(from, target, old) : tuff__fail_memory("path", length);
+    tuff__free(old);
+    tuff__free(target);
+    return status;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+typedef struct name_list {
+    char **names;
+    size_t count, capacity;
+} name_list;
+
+static tuff_status append_name(name_list *list, const char *name)
+{
+    void *items = list->names;
+    TUFF_TRY(tuff__grow(&items, &list->capacity, list->count, sizeof *list->names, "folder listing"));
+    list->names = items;
+    list->names[list->count] = tuff__strdup(name);
+    if (!list->names[list->count])
+        return tuff__fail_memory("folder listing", strlen(name) + 1);
+    list->count++;
+    return TUFF_SUCCESS;
+}
+
+static tuff_status read_names(DIR *directory, const char *path, name_list *list)
+{
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(directory);
+        if (!entry)
+            return errno ? fail_path(path, "list", errno) : TUFF_SUCCESS;
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            TUFF_TRY(append_name(list, entry->d_name));
+    }
+}
+
+tuff_status tuff__directory_list(const char *path, char ***out_names, size_t *out_count)
+{
+    *out_names = NULL;
+    *out_count = 0;
+    DIR *directory = opendir(path);
+    if (!directory)
+        return fail_path(path, "list", errno);
+    name_list list = {0};
+    const tuff_status status = read_names(directory, path, &list);
+    closedir(directory);
+    if (status != TUFF_SUCCESS) {
+        for (size_t i = 0; i < list.count; i++)
+            tuff__free(list.names[i]);
+        tuff__free(list.names);
+        return status;
+    }
+    if (list.count)
+        qsort(list.names, list.count, sizeof *list.names, compare_names);
+    *out_names = list.names;
+    *out_count = list.count;
+    return TUFF_SUCCESS;
+}
+
+/* -- this process and machine ------------------------------------------------------------------------------------- */
+
+char *tuff__cache_directory(void)
+{
+    /* Where a user's folders are is the system's convention, not one of tuff's variables, hence here and not env.c. */
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] == '/') /* the XDG rule: a relative path is ignored */
+        return tuff__asprintf("%s/tuff", cache);
+    return home && home[0] == '/' ? tuff__asprintf("%s/.cache/tuff", home) : NULL;
+}
+
+uint64_t tuff__process_id(void)
+{
+    return (uint64_t)getpid();
+}
+
+uint64_t tuff__peak_memory(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < 0)
+        return 0;
+#if defined(__APPLE__)
+    return (uint64_t)usage.ru_maxrss; /* bytes there, KiB everywhere else */
+#else
+    return (uint64_t)usage.ru_maxrss * 1024;
+#endif
+}
+
+uint64_t tuff__total_memory(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size : 0;
+}
+
+/* -- terminal ----------------------------------------------------------------------------------------------------- */
+
+bool tuff__is_terminal(FILE *file)
+{
+    return isatty(fileno(file)) == 1;
+}
+
+uint32_t tuff__terminal_columns(FILE *file)
+{
+    struct winsize size;
+    return ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* -- shared libraries --------------------------------------------------------------------------------------------- */
+
+/* The handle that dlopen gives stands for the object, so that nothing needs to be allocated. */
+tuff__library *tuff__library_open(const char *name)
+{
+    return dlopen(name, RTLD_NOW | RTLD_LOCAL);
+}
+
+void *tuff__library_symbol(tuff__library *library, const char *name)
+{
+    return dlsym(library, name);
+}
+
+void tuff__library_close(tuff__library *library)
+{
+    if (library)
+        dlclose(library);
+}
+
+void tuff__environment_default(const char *name, const char *value)
+{
+    setenv(name, value, 0);
+}
