@@ -406,7 +406,7 @@ tuff_status tuff__directory_replace(const char *from, const char *to)
     while (length > 1 && to[length - 1] == '/')
         length--;
     char *target = tuff__strndup(to, length);
-    char *old = target ? tuff__asprintf("%s.old", target) : NULL;
+    char *old = target ? tuff__asprintf("%s.tuff-old", target) : NULL;
     const tuff_status status = old ? swap_in(from, target, old) : tuff__fail_memory("path", length);
     tuff__free(old);
     tuff__free(target);
