@@ -19,6 +19,8 @@ typedef struct tuff__sgemm_call {
     int64_t ldc;
 } tuff__sgemm_call;
 void tuff__sgemm(const tuff__sgemm_call *call);
+/* The same by our own loops, even where a CBLAS is loaded. */
+void tuff__sgemm_own(const tuff__sgemm_call *call);
 
 /* "OpenBLAS 0.3.21 SkylakeX" or "tuff's own loops": what tuff__sgemm uses; loads it at the first call. */
 const char *tuff__blas_name(void);

@@ -1,0 +1,147 @@
+/* test_blas.c: both matrix products of the CPU device against sums in double, and that no CPU with AVX-512 is taken for
+ * an older one. */
+#include "../runtime/alloc.h"
+#include "../runtime/cpu/blas.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef void (*sgemm_function)(const tuff__sgemm_call *call);
+
+static uint32_t random_state = 1;
+
+static float random_float(void)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return (float)(random_state >> 8) * (2.0f / 16777216.0f) - 1.0f;
+}
+
+static float *random_array(int64_t count)
+{
+    float *array = tuff__malloc((size_t)count * sizeof *array);
+    assert_non_null(array);
+    for (int64_t i = 0; i < count; i++)
+        array[i] = random_float();
+    return array;
+}
+
+static void check_element(const tuff__sgemm_call *call, const float *before, int64_t i, int64_t j)
+{
+    double sum = 0, terms = 0;
+    for (int64_t p = 0; p < call->k; p++) {
+        const float a = call->transpose_a ? call->a[p * call->lda + i] : call->a[i * call->lda + p];
+        const float b = call->transpose_b ? call->b[j * call->ldb + p] : call->b[p * call->ldb + j];
+        sum += (double)a * (double)b;
+        terms += fabs((double)a * (double)b);
+    }
+    double want = (double)call->alpha * sum;
+    if (call->beta != 0)
+        want += (double)call->beta * (double)before[i * call->ldc + j];
+    const double got = (double)call->c[i * call->ldc + j];
+    /* One rounding a term at most, each at most half a unit of the sum of the magnitudes. */
+    const double allowed = ldexp((double)(call->k + 4) * (fabs((double)call->alpha) * terms + fabs(want)), -24);
+    if (!(fabs(got - want) <= allowed))
+        fail_msg("%lldx%lldx%lld transposes %d %d: [%lld, %lld] is %.9g, wanted %.9g +- %.2g", (long long)call->m,
+                 (long long)call->n, (long long)call->k, call->transpose_a, call->transpose_b, (long long)i, (long long)j,
+                 got, want, allowed);
+}
+
+static void check_product(sgemm_function sgemm, int64_t m, int64_t n, int64_t k, int transposes, float beta)
+{
+    const int64_t gap = 3; /* between the rows, which must stay as they are */
+    tuff__sgemm_call call = {.transpose_a = (transposes & 1) != 0, .transpose_b = (transposes & 2) != 0, .m = m, .n = n,
+                             .k = k, .alpha = 0.75f, .beta = beta, .ldc = n + gap};
+    call.lda = (call.transpose_a ? m : k) + gap;
+    call.ldb = (call.transpose_b ? k : n) + gap;
+    float *a = random_array((call.transpose_a ? k : m) * call.lda + 1);
+    float *b = random_array((call.transpose_b ? n : k) * call.ldb + 1);
+    float *before = random_array(m * call.ldc), *c = random_array(m * call.ldc);
+    if (beta == 0)
+        before[0] = NAN;
+    memcpy(c, before, (size_t)(m * call.ldc) * sizeof *c);
+    call.a = a;
+    call.b = b;
+    call.c = c;
+    sgemm(&call);
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t j = 0; j < n; j++)
+            check_element(&call, before, i, j);
+        assert_memory_equal(c + i * call.ldc + n, before + i * call.ldc + n, (size_t)gap * sizeof *c);
+    }
+    tuff__free(a);
+    tuff__free(b);
+    tuff__free(before);
+    tuff__free(c);
+}
+
+static void check_products(sgemm_function sgemm)
+{
+    const int64_t sizes[][3] = {{1, 1, 1},    {1, 33, 7},    {5, 1, 3},     {12, 32, 192},  {13, 33, 193}, {11, 31, 191},
+                                {72, 64, 40}, {73, 65, 129}, {71, 63, 385}, {145, 17, 257}, {3, 5, 0}};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int transposes = 0; transposes < 4; transposes++)
+            for (int beta = 0; beta < 3; beta++)
+                check_product(sgemm, sizes[s][0], sizes[s][1], sizes[s][2], transposes, (float)beta / 2);
+}
+
+static void test_library(void **state)
+{
+    (void)state;
+    check_products(tuff__sgemm);
+}
+
+static void test_own_loops(void **state)
+{
+    (void)state;
+    check_products(tuff__sgemm_own);
+}
+
+static void test_same_bits_again(void **state)
+{
+    (void)state;
+    const int64_t n = 97;
+    float *a = random_array(n * n), *b = random_array(n * n), *c = random_array(n * n), *again = random_array(n * n);
+    tuff__sgemm_call call = {.m = n, .n = n, .k = n, .alpha = 1, .a = a, .lda = n, .b = b, .ldb = n, .c = c, .ldc = n};
+    tuff__sgemm(&call);
+    call.c = again;
+    tuff__sgemm(&call);
+    assert_memory_equal(c, again, (size_t)(n * n) * sizeof *c);
+    tuff__free(a);
+    tuff__free(b);
+    tuff__free(c);
+    tuff__free(again);
+}
+
+static void test_kernel_fits_the_processor(void **state)
+{
+    (void)state;
+    const char *name = tuff__blas_name();
+    print_message("matrix products: %s\n", name);
+    assert_true(name[0] != '\0');
+#if defined(__GNUC__) && defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) {
+        assert_null(strstr(name, "Haswell"));
+        assert_null(strstr(name, "Zen"));
+    }
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_library),
+        cmocka_unit_test(test_own_loops),
+        cmocka_unit_test(test_same_bits_again),
+        cmocka_unit_test(test_kernel_fits_the_processor),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
