@@ -62,7 +62,8 @@ tuff_status tuff__file_sync(FILE *file, const char *path); /* flush to the disk;
 tuff_status tuff__directory_create(const char *path); /* with its parents; succeeds when it is there */
 tuff_status tuff__directory_remove(const char *path); /* with all it holds */
 /* Puts the directory `from` in the place of `to` (which may exist, then `to`'s old content is removed afterwards):
- * at every moment `to` is the old directory or the new one, or, for the blink between two renames, `to` + ".tuff-old". */
+ * at every moment `to` is the old directory or the new one, or, for the blink between two renames, the old one is
+ * called `to` + ".tuff-old". */
 tuff_status tuff__directory_replace(const char *from, const char *to);
 /* The names in a directory, without "." and "..", sorted by byte; free each and the array with tuff__free. */
 tuff_status tuff__directory_list(const char *path, char ***out_names, size_t *out_count);

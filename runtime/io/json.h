@@ -1,9 +1,10 @@
 /*
  * json.h: JSON from outside, bounds-checked, and JSON to outside, escaped.
  *
- * Reading is cJSON behind three limits (bytes, nesting, values) and stricter than it: the text must be UTF-8 without NUL
- * bytes, without "\u0000" (strings here are C strings), and without anything after the value. Walk arrays and objects
- * with cJSON_ArrayForEach; take fields with the typed getters below, whose failures name file, key, found and wanted.
+ * Reading is cJSON behind three limits (bytes, nesting, values) and stricter than it: the text must be UTF-8 without
+ * NUL bytes, without "\u0000" (strings here are C strings), and without anything after the value. Walk arrays and
+ * objects with cJSON_ArrayForEach; take fields with the typed getters below, whose failures name file, key, found and
+ * wanted.
  */
 #ifndef TUFF_RUNTIME_IO_JSON_H
 #define TUFF_RUNTIME_IO_JSON_H
@@ -25,11 +26,11 @@ typedef struct tuff__json {
     const cJSON *root; /* dies with this object, as all that hangs on it */
     char *name;        /* what failures call it: the path */
     tuff__arena arena; /* every node and string */
-    bool owned_by_cjson; /* the application has set its own cJSON hooks, so the nodes are cJSON's to free */
+    cJSON *foreign;    /* the root again where the application has set cJSON hooks of its own, else NULL */
 } tuff__json;
 
-/* `limits` may be NULL: the defaults. Errors: TUFF_ERROR_IO for a file that cannot be read; TUFF_ERROR_INVALID_FILE with
- * line and column for text that is not JSON, and for each limit. *out_json is NULL on failure. */
+/* `limits` may be NULL: the defaults. Errors: TUFF_ERROR_IO for a file that cannot be read; TUFF_ERROR_INVALID_FILE
+ * with line and column for text that is not JSON, and for each limit. *out_json is NULL on failure. */
 tuff_status tuff__json_load(const char *path, const tuff__json_limits *limits, tuff__json **out_json);
 /* The text (not NUL-terminated) is borrowed for the call; `name` stands for the path in messages. */
 tuff_status tuff__json_parse(const char *name, const char *text, size_t size, const tuff__json_limits *limits,
@@ -41,8 +42,8 @@ void tuff__json_destroy(tuff__json *json); /* accepts NULL */
 const cJSON *tuff__json_find(const cJSON *object, const char *key);
 
 /* Getters. `json` names the file in messages; `object` is json->root or something below it. Each fails with
- * TUFF_ERROR_INVALID_FILE, and leaves *out_value alone, for a value of another kind. A missing key or null is an error in
- * the plain form; in the `_or` form it gives `fallback`. */
+ * TUFF_ERROR_INVALID_FILE, and leaves *out_value alone, for a value of another kind. A missing key or null is an error
+ * in the plain form; in the `_or` form it gives `fallback`. */
 tuff_status tuff__json_object(const tuff__json *json, const cJSON *object, const char *key, const cJSON **out_value);
 tuff_status tuff__json_array(const tuff__json *json, const cJSON *object, const char *key, const cJSON **out_value);
 /* The string is borrowed from `json`. */
@@ -112,7 +113,7 @@ void tuff__json_write_double(tuff__json_writer *writer, double value);
 void tuff__json_write_float(tuff__json_writer *writer, float value);
 void tuff__json_write_bool(tuff__json_writer *writer, bool value);
 void tuff__json_write_null(tuff__json_writer *writer);
-/* A parsed value, whole, with its numbers' digits kept up to a double's precision. */
+/* A parsed value, whole. A double is what cJSON keeps of a number, so 1.0 comes back as 1. */
 void tuff__json_write_value(tuff__json_writer *writer, const cJSON *value);
 
 /* Both free the text and zero the writer (keeping `indent`), whatever they return. The line form writes one '\n'-ended
