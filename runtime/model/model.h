@@ -83,12 +83,15 @@ tuff_status tuff__model_declare(tuff_model *model, const char *key, tuff_shape s
 typedef struct tuff__model_graph {
     const tuff_model *model;
     tuff_graph *graph;
+    tuff_buffer *weights;    /* model->weights, or another buffer of its layout */
     tuff_tensor *parameters; /* [model->parameter_count]; id 0: this graph does not use it (yet) */
     size_t last;             /* the index found last: builders ask in order */
 } tuff__model_graph;
 
-/* Both arguments are borrowed and must outlive the object. */
-tuff_status tuff__model_graph_create(const tuff_model *model, tuff_graph *graph, tuff__model_graph **out_model_graph);
+/* The arguments are borrowed and must outlive the object. `weights` NULL means the model's own; a trainer may give another
+ * buffer of the arena's layout. */
+tuff_status tuff__model_graph_create(const tuff_model *model, tuff_graph *graph, tuff_buffer *weights,
+                                     tuff__model_graph **out_model_graph);
 void tuff__model_graph_destroy(tuff__model_graph *model_graph); /* accepts NULL; before or after the graph */
 
 /* The external tensor of the parameter `key` ("embeddings.word_embeddings.weight", without the prefix), made at its
@@ -100,7 +103,8 @@ typedef struct tuff__model_inputs {
     tuff_tensor input_ids;               /* [B, T] I32 */
     tuff_tensor token_type_ids;          /* [B, T] I32 */
     tuff_tensor key_lengths;             /* [B] I32: positions from key_lengths[b] on are padding */
-    tuff_tensor step_parameters;         /* none: inference; else dropout is active with the config's rates */
+    tuff_tensor step_parameters;         /* none: inference; else dropout is active */
+    float dropout; /* in place of every probability of the config; default (0): the config's; negative: none */
 } tuff__model_inputs;
 
 typedef struct tuff__model_outputs {
