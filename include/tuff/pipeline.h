@@ -1,5 +1,7 @@
 /*
  * pipeline.h: text in, answers out, under the field's names: text-classification and feature-extraction.
+ *
+ * Texts are UTF-8; `text_pairs` is NULL for single texts, else text_pairs[i] is the second text of texts[i].
  */
 #ifndef TUFF_PIPELINE_H
 #define TUFF_PIPELINE_H
@@ -11,20 +13,12 @@
 extern "C" {
 #endif
 
-/* One input. Texts are UTF-8 and need not end with NUL; bytes that are no UTF-8 count as U+FFFD. */
-typedef struct tuff_text {
-    const char *text;
-    size_t text_size; /* bytes */
-    const char *text_pair; /* NULL: a single text */
-    size_t text_pair_size;
-} tuff_text;
-
 /* -- text-classification ------------------------------------------------------------------------------------------- */
 
 typedef struct tuff_text_classification tuff_text_classification;
 
 typedef enum tuff_function_to_apply {
-    TUFF_FUNCTION_DEFAULT = 0, /* by problem_type: multi-label, or a single label, sigmoid; regression none; else softmax */
+    TUFF_FUNCTION_DEFAULT = 0, /* by problem_type: regression none; multi-label, or one label, sigmoid; else softmax */
     TUFF_FUNCTION_SOFTMAX = 1,
     TUFF_FUNCTION_SIGMOID = 2,
     TUFF_FUNCTION_NONE = 3, /* the logits */
@@ -50,9 +44,11 @@ TUFF_API tuff_status tuff_text_classification_create(tuff_device *device, const 
 TUFF_API void tuff_text_classification_destroy(tuff_text_classification *pipeline);
 /* Entries that run writes for each text. */
 TUFF_API size_t tuff_text_classification_top_k(const tuff_text_classification *pipeline);
-/* out_scores[i * top_k ..] are text i's labels, best first; of equal scores the lower index comes first. */
+/* out_scores[i * top_k ..] are text i's labels, best first; of equal scores the lower index comes first. Errors:
+ * INVALID_ARGUMENT for a text that is not UTF-8, naming it. */
 TUFF_API tuff_status tuff_text_classification_run(tuff_text_classification *pipeline, const tuff_text *texts,
-                                                  size_t count, tuff_label_score *out_scores);
+                                                  const tuff_text *text_pairs, size_t count,
+                                                  tuff_label_score *out_scores);
 
 /* -- feature-extraction -------------------------------------------------------------------------------------------- */
 
@@ -93,8 +89,9 @@ typedef struct tuff_features {
     size_t rows;   /* 1, or the text's tokens where pooling is NONE */
 } tuff_features;
 
-/* out_features[count]; on failure nothing is left to free. */
-TUFF_API tuff_status tuff_feature_extraction_run(tuff_feature_extraction *pipeline, const tuff_text *texts, size_t count,
+/* out_features[count]; on failure nothing is left to free. Errors: as for text-classification. */
+TUFF_API tuff_status tuff_feature_extraction_run(tuff_feature_extraction *pipeline, const tuff_text *texts,
+                                                 const tuff_text *text_pairs, size_t count,
                                                  tuff_features *out_features);
 
 #ifdef __cplusplus

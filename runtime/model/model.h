@@ -88,8 +88,8 @@ typedef struct tuff__model_graph {
     size_t last;             /* the index found last: builders ask in order */
 } tuff__model_graph;
 
-/* The arguments are borrowed and must outlive the object. `weights` NULL means the model's own; a trainer may give another
- * buffer of the arena's layout. */
+/* The arguments are borrowed and must outlive the object. `weights` NULL means the model's own; a trainer may give
+ * another buffer of the arena's layout. */
 tuff_status tuff__model_graph_create(const tuff_model *model, tuff_graph *graph, tuff_buffer *weights,
                                      tuff__model_graph **out_model_graph);
 void tuff__model_graph_destroy(tuff__model_graph *model_graph); /* accepts NULL; before or after the graph */

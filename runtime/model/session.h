@@ -1,8 +1,8 @@
 /*
  * session.h: sequences of any lengths through a model: sorted by length, cut into batches, padded into shape buckets.
  *
- * A bucket's graph is compiled at its first use and kept; the least recently used one makes room for a new one. All share
- * the model's weights.
+ * A bucket's graph is compiled at its first use and kept; the least recently used one makes room for a new one. All
+ * share the model's weights.
  */
 #ifndef TUFF_RUNTIME_SESSION_H
 #define TUFF_RUNTIME_SESSION_H
