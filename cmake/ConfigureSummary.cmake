@@ -1,0 +1,12 @@
+# The table at the end of configuring: what was found, and what that means.
+message(STATUS "")
+message(STATUS "tuff ${PROJECT_VERSION}, ${CMAKE_BUILD_TYPE}, ${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION}")
+foreach(row ${TUFF_FOUND_ROWS})
+  string(REPLACE "|" ";" cells "${row}")
+  list(GET cells 0 name)
+  list(GET cells 1 value)
+  string(LENGTH "${name}" length)
+  string(SUBSTRING "                " ${length} -1 padding)
+  message(STATUS "  ${name}${padding}  ${value}")
+endforeach()
+message(STATUS "")

@@ -1,0 +1,13 @@
+/* cpu_backend.h: the two CPU executions behind backend.h. */
+#ifndef TUFF_RUNTIME_CPU_BACKEND_H
+#define TUFF_RUNTIME_CPU_BACKEND_H
+
+#include "../backend.h"
+
+/* `backend` is TUFF_BACKEND_CPU (compute_fast) or TUFF_BACKEND_REFERENCE (compute). */
+tuff_status tuff__cpu_device_create(tuff_backend backend, const tuff_device_create_info *info,
+                                    tuff_device **out_device);
+/* What tuff_device_list says of it, without creating it. */
+tuff_device_properties tuff__cpu_properties(tuff_backend backend, uint32_t thread_count);
+
+#endif
