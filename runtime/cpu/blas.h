@@ -2,7 +2,7 @@
 #ifndef TUFF_RUNTIME_BLAS_H
 #define TUFF_RUNTIME_BLAS_H
 
-#include "status.h"
+#include "../status.h"
 
 /* C = alpha·op(A)·op(B) + beta·C, row-major, one thread, callable from several at once.
  * op(A) is [m, k] (stored [k, m] where transpose_a), op(B) is [k, n]; ld* count elements between stored rows. */

@@ -2,7 +2,7 @@
 #ifndef TUFF_RUNTIME_CPU_POOL_H
 #define TUFF_RUNTIME_CPU_POOL_H
 
-#include "status.h"
+#include "../status.h"
 
 typedef struct tuff__pool tuff__pool;
 

@@ -1,0 +1,53 @@
+/* main.c: owns the choice of a subcommand. */
+#include "args.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TUFF_COMMAND(name, meaning) int tuff__cmd_##name(int argc, char **argv);
+#include "commands.def"
+#undef TUFF_COMMAND
+
+typedef struct command {
+    const char *name, *meaning;
+    int (*run)(int argc, char **argv);
+} command;
+
+static const command commands[] = {
+#define TUFF_COMMAND(name, meaning) {#name, meaning, tuff__cmd_##name},
+#include "commands.def"
+#undef TUFF_COMMAND
+    {NULL, NULL, NULL},
+};
+
+static int help(FILE *to)
+{
+    fprintf(to, "tuff %s runs and fine-tunes transformers on any vendor's GPU through Vulkan, and can prove every\n"
+                "result against the CPU.\n\nUsage: tuff COMMAND [arguments]\n\nCommands:\n", tuff_version());
+    for (const command *c = commands; c->name; c++)
+        fprintf(to, "  %-10s %s\n", c->name, c->meaning);
+    fprintf(to, "\n`tuff COMMAND --help` explains one; `tuff --version` prints the version.\n");
+    return to == stdout ? 0 : 2;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return help(stderr);
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+        return help(stdout);
+    if (!strcmp(argv[1], "--version")) {
+        printf("tuff %s\n", tuff_version());
+        return 0;
+    }
+    const char *names[sizeof commands / sizeof commands[0]] = {NULL};
+    for (const command *c = commands; c->name; c++) {
+        names[c - commands] = c->name;
+        if (!strcmp(argv[1], c->name))
+            return c->run(argc - 1, argv + 1);
+    }
+    const char *nearest = tuff__nearest(argv[1], names);
+    fprintf(stderr, "tuff: there is no command '%s'%s%s (tuff --help)\n", argv[1], nearest ? "; the nearest is " : "",
+            nearest ? nearest : "");
+    return 2;
+}
