@@ -1,0 +1,98 @@
+/* compare.c: owns the rule by which a result is right. */
+#include "compare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static double element(const tuff__operand *like, const void *data, uint64_t i)
+{
+    switch (like->dtype) {
+    case TUFF_F16:
+        return (double)tuff__f16_to_f32(((const uint16_t *)data)[i]);
+    case TUFF_BF16:
+        return (double)tuff__bf16_to_f32(((const uint16_t *)data)[i]);
+    case TUFF_I32:
+        return (double)((const int32_t *)data)[i];
+    default:
+        return (double)((const float *)data)[i];
+    }
+}
+
+static void judge(tuff__comparison *c, uint64_t i, double want, double got, double allowed)
+{
+    c->got_nan += isnan(got) != 0;
+    c->want_nan += isnan(want) != 0;
+    c->got_inf += isinf(got) != 0;
+    c->want_inf += isinf(want) != 0;
+    /* Written so that a NaN anywhere fails: every comparison with it is false. */
+    const double error = got == want ? 0 : fabs(got - want);
+    const bool right = error <= allowed;
+    double ratio = error == 0 ? 0 : error / allowed;
+    if (isnan(ratio))
+        ratio = INFINITY;
+    if (isfinite(error) && error > c->max_abs_error)
+        c->max_abs_error = error;
+    c->bad += !right;
+    if (c->count == 0 || ratio > c->ratio) {
+        c->worst = i;
+        c->got = got;
+        c->want = want;
+        c->allowed = allowed;
+        c->ratio = ratio;
+    }
+    c->count++;
+}
+
+static double default_magnitude(const tuff__operand *want)
+{
+    const uint64_t count = (uint64_t)tuff_shape_count(&want->shape);
+    double largest = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const double value = fabs(element(want, want->data, i));
+        if (isfinite(value) && value > largest)
+            largest = value;
+    }
+    return largest;
+}
+
+void tuff__compare_output(const tuff_op_call *call, uint32_t output, const void *got, tuff__comparison *out_comparison)
+{
+    const tuff__operand *want = &call->outputs[output];
+    const uint64_t count = (uint64_t)tuff_shape_count(&want->shape);
+    const double unit = (double)call->op->allowance * 0x1p-23;
+    double magnitude = 0;
+    if (call->op->allowance > 0)
+        magnitude = call->op->magnitude ? call->op->magnitude(call, output) : default_magnitude(want);
+    *out_comparison = (tuff__comparison){0};
+    for (uint64_t i = 0; i < count; i++) {
+        const double expected = element(want, want->data, i);
+        const double allowed = want->dtype == TUFF_I32 ? 0 : unit * (fabs(expected) + magnitude);
+        judge(out_comparison, i, expected, element(want, got, i), allowed);
+    }
+}
+
+void tuff__compare_arrays(const float *want, const float *got, uint64_t count, double allowance, double magnitude,
+                          tuff__comparison *out_comparison)
+{
+    *out_comparison = (tuff__comparison){0};
+    for (uint64_t i = 0; i < count; i++)
+        judge(out_comparison, i, (double)want[i], (double)got[i],
+              allowance * 0x1p-23 * (fabs((double)want[i]) + magnitude));
+}
+
+void tuff__comparison_text(const tuff__comparison *comparison, const tuff_shape *shape, char text[256])
+{
+    int64_t index[TUFF_MAX_RANK] = {0};
+    uint64_t rest = comparison->worst;
+    for (uint32_t i = shape->rank; i-- > 0;) {
+        index[i] = (int64_t)(rest % (uint64_t)shape->dims[i]);
+        rest /= (uint64_t)shape->dims[i];
+    }
+    char where[TUFF__SHAPE_TEXT];
+    tuff_shape position = {.rank = shape->rank};
+    memcpy(position.dims, index, sizeof index);
+    snprintf(text, 256, "%llu of %llu out of tolerance, worst at %s: got %.9g, want %.9g, allowed %.2g",
+             (unsigned long long)comparison->bad, (unsigned long long)comparison->count,
+             tuff__shape_text(&position, where), comparison->got, comparison->want, comparison->allowed);
+}
