@@ -302,6 +302,7 @@ tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, si
             return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: output %zu is none", i);
         graph->values[value->root].is_output = true;
     }
+    TUFF_TRY(tuff__graph_drop_unneeded(graph));
     tuff__graph_fuse(graph);
     TUFF_TRY(tuff__graph_plan(graph));
     for (size_t i = 0; i < graph->call_count; i++)

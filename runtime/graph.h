@@ -67,10 +67,13 @@ static inline uint64_t tuff__value_size(const tuff__value *value)
     return (uint64_t)tuff_shape_count(&value->shape) * tuff__dtype_size(value->dtype);
 }
 
+/* plan.c: marks the nodes that neither an output nor external memory needs. */
+tuff_status tuff__graph_drop_unneeded(tuff_graph *graph);
+
 /* fuse.c: rewrites matmul → activation and matmul → add into epilogues where the value between has one reader. */
 void tuff__graph_fuse(tuff_graph *graph);
 
-/* plan.c: drops unneeded nodes, assigns levels and order, places every value; fills calls, buffers, statistics. */
+/* plan.c: assigns levels and order, places every value; fills calls, buffers, statistics. */
 tuff_status tuff__graph_plan(tuff_graph *graph);
 
 /* Operator call of a node, without memory: what infer, workspace and fusing look at. */

@@ -36,8 +36,7 @@ typedef struct access {
 
 typedef struct planner {
     tuff_graph *graph;
-    bool *needed;      /* [value] */
-    access *accesses;  /* [value], used at roots */
+    access *accesses;    /* [value], used at roots */
     uint32_t *externals; /* roots in the caller's buffers */
     size_t external_count;
     plan_item *items;
@@ -54,20 +53,24 @@ static uint64_t aligned(uint64_t size)
 
 /* -- which nodes are needed --------------------------------------------------------------------------------------- */
 
-static void drop_unneeded(planner *p)
+tuff_status tuff__graph_drop_unneeded(tuff_graph *graph)
 {
-    tuff_graph *graph = p->graph;
+    bool *read = tuff__calloc(graph->value_count, sizeof *read);
+    if (!read)
+        return tuff__fail_memory("graph plan", graph->value_count * sizeof *read);
     for (size_t n = graph->node_count; n-- > 0;) {
         tuff__node *node = &graph->nodes[n];
         bool needed = false;
         for (uint32_t i = 0; i < node->output_count; i++) {
             const tuff__value *root = &graph->values[graph->values[node->outputs[i]].root];
-            needed = needed || p->needed[node->outputs[i]] || root->is_output || root->kind == TUFF__VALUE_EXTERNAL;
+            needed = needed || read[node->outputs[i]] || root->is_output || root->kind == TUFF__VALUE_EXTERNAL;
         }
         node->dropped = node->dropped || !needed;
         for (uint32_t i = 0; i < node->input_count && !node->dropped; i++)
-            p->needed[node->inputs[i]] = true;
+            read[node->inputs[i]] = true;
     }
+    tuff__free(read);
+    return TUFF_SUCCESS;
 }
 
 /* -- levels ------------------------------------------------------------------------------------------------------- */
@@ -426,7 +429,6 @@ static tuff_status make_calls(planner *p)
 
 static tuff_status plan(planner *p)
 {
-    drop_unneeded(p);
     assign_levels(p);
     TUFF_TRY(order_calls(p));
     TUFF_TRY(collect_values(p));
@@ -440,14 +442,12 @@ tuff_status tuff__graph_plan(tuff_graph *graph)
 {
     planner p = {
         .graph = graph,
-        .needed = tuff__calloc(graph->value_count, sizeof(bool)),
         .accesses = tuff__calloc(graph->value_count, sizeof(access)),
         .externals = tuff__calloc(graph->value_count, sizeof(uint32_t)),
     };
-    const tuff_status status = p.needed && p.accesses && p.externals
+    const tuff_status status = p.accesses && p.externals
                                    ? plan(&p)
                                    : tuff__fail_memory("graph plan", graph->value_count * sizeof(access));
-    tuff__free(p.needed);
     tuff__free(p.accesses);
     tuff__free(p.externals);
     tuff__free(p.items);
