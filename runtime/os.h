@@ -58,6 +58,9 @@ bool tuff__is_directory(const char *path);
 tuff_status tuff__file_remove(const char *path); /* succeeds when there is none */
 /* Atomic replacement of a file within one file system. */
 tuff_status tuff__file_rename(const char *from, const char *to);
+/* Gives the file or symbolic link `from` (itself, not what it points at) the second name `to`, no byte copied; false
+ * where the file system cannot, for a folder, and where `to` exists. */
+bool tuff__file_link(const char *from, const char *to);
 tuff_status tuff__file_sync(FILE *file, const char *path); /* flush to the disk; a full disk shows here at the latest */
 tuff_status tuff__directory_create(const char *path); /* with its parents; succeeds when it is there */
 tuff_status tuff__directory_remove(const char *path); /* with all it holds */

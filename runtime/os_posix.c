@@ -309,6 +309,19 @@ tuff_status tuff__file_rename(const char *from, const char *to)
     return TUFF_SUCCESS;
 }
 
+bool tuff__file_link(const char *from, const char *to)
+{
+    if (linkat(AT_FDCWD, from, AT_FDCWD, to, 0) == 0)
+        return true;
+    /* Some systems give no second name to a symbolic link: make another that says the same. */
+    char target[4096];
+    const ssize_t length = readlink(from, target, sizeof target - 1);
+    if (length < 0)
+        return false;
+    target[length] = '\0';
+    return symlink(target, to) == 0;
+}
+
 tuff_status tuff__file_sync(FILE *file, const char *path)
 {
     errno = 0;

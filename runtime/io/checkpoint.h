@@ -1,0 +1,65 @@
+/*
+ * checkpoint.h: the weights of a Hugging Face model folder, in one file or in shards; and the writing of such a folder
+ * aside, so that a kill at any moment leaves the old folder or the new one.
+ *
+ * Pickle files (pytorch_model.bin) are refused: reading one runs whatever it contains.
+ */
+#ifndef TUFF_RUNTIME_IO_CHECKPOINT_H
+#define TUFF_RUNTIME_IO_CHECKPOINT_H
+
+#include "safetensors.h"
+
+/* -- reading ------------------------------------------------------------------------------------------------------ */
+
+typedef struct tuff__checkpoint tuff__checkpoint;
+
+/* Opens `folder`/model.safetensors, or else all shards that `folder`/model.safetensors.index.json names, which must lie
+ * in the folder itself. Errors: TUFF_ERROR_IO for a folder without weights, or with a shard missing;
+ * TUFF_ERROR_INVALID_FILE for a broken file, for a tensor that is not in the shard the index gives, or is in two, and
+ * for a folder that has only a pickle file, with the way to convert it. *out_checkpoint is NULL on failure. */
+tuff_status tuff__checkpoint_open(const char *folder, tuff__checkpoint **out_checkpoint);
+void tuff__checkpoint_destroy(tuff__checkpoint *checkpoint); /* accepts NULL */
+
+/* Whether the folder has weights of any kind, pickle files included; false: a config.json alone, to be initialised. */
+bool tuff__checkpoint_has_weights(const char *folder);
+
+/* By name over all shards; NULL when there is none. Borrowed from the checkpoint. */
+const tuff__safetensors_entry *tuff__checkpoint_find(const tuff__checkpoint *checkpoint, const char *name);
+/* All tensors, sorted by the bytes of their names. */
+size_t tuff__checkpoint_count(const tuff__checkpoint *checkpoint);
+const tuff__safetensors_entry *tuff__checkpoint_entry(const tuff__checkpoint *checkpoint, size_t index);
+/* "DIR/model.safetensors", or the index: what to name when a tensor is missing. */
+const char *tuff__checkpoint_path(const tuff__checkpoint *checkpoint);
+
+/* -- writing ------------------------------------------------------------------------------------------------------ */
+
+/* A folder being written aside, as FOLDER.tmp-<process id>:
+ *
+ *     tuff__checkpoint_save *save = NULL;
+ *     tuff_status status = tuff__checkpoint_save_begin(folder, &save);
+ *     if (status == TUFF_SUCCESS)
+ *         status = tuff__checkpoint_save_text(save, "config.json", text, length);
+ *     if (status == TUFF_SUCCESS)
+ *         status = tuff__checkpoint_save_tensors(save, "model.safetensors", items, count);
+ *     if (status == TUFF_SUCCESS)
+ *         status = tuff__checkpoint_save_commit(save);
+ *     tuff__checkpoint_save_destroy(save);
+ *
+ * After any failure `folder` is as it was, and destroy removes what lies aside. */
+typedef struct tuff__checkpoint_save tuff__checkpoint_save;
+
+/* Makes the folder aside, and what is missing above it. Refuses (TUFF_ERROR_INVALID_ARGUMENT) a `folder` that is a
+ * file, or that holds other things than a model or the checkpoints and log of a training run: somebody's files. */
+tuff_status tuff__checkpoint_save_begin(const char *folder, tuff__checkpoint_save **out_save);
+/* Each adds one file. `name` may have folders in it ("1_Pooling/config.json"), which are made. */
+tuff_status tuff__checkpoint_save_tensors(tuff__checkpoint_save *save, const char *name,
+                                          const tuff__safetensors_item *items, size_t count);
+tuff_status tuff__checkpoint_save_text(tuff__checkpoint_save *save, const char *name, const char *text, size_t length);
+tuff_status tuff__checkpoint_save_copy(tuff__checkpoint_save *save, const char *name, const char *from);
+/* Puts the new folder in the old one's place. Whatever else the old folder held, and was not written anew, comes along,
+ * but for its weights: a stale shard beside a new model would be read. */
+tuff_status tuff__checkpoint_save_commit(tuff__checkpoint_save *save);
+/* Frees; removes the folder aside unless it was committed. Accepts NULL. */
+void tuff__checkpoint_save_destroy(tuff__checkpoint_save *save);
+
+#endif
