@@ -12,6 +12,17 @@ tuff_status tuff__fail_write(const char *path)
     return tuff__fail(TUFF_ERROR_IO, "%s: cannot write: %s", path, strerror(errno ? errno : EIO));
 }
 
+tuff_status tuff__stream_open(const char *path, FILE **out_file)
+{
+    *out_file = NULL;
+    errno = 0;
+    FILE *file = tuff__is_directory(path) ? NULL : tuff__file_open(path, "rb");
+    if (!file)
+        return tuff__fail(TUFF_ERROR_IO, "%s: cannot open: %s", path, strerror(errno ? errno : EISDIR));
+    *out_file = file;
+    return TUFF_SUCCESS;
+}
+
 static tuff_status read_chunks(FILE *file, const char *name, size_t max_size, char **text, size_t *size)
 {
     size_t capacity = 0;

@@ -12,6 +12,8 @@
 /* TUFF_ERROR_IO: "PATH: cannot write: No space left on device", the reason from errno: call it right after. */
 tuff_status tuff__fail_write(const char *path);
 
+/* Opens a file or pipe to read; a folder is refused. TUFF_ERROR_IO names the path and the system's reason. */
+tuff_status tuff__stream_open(const char *path, FILE **out_file);
 /* Reads `file` to its end, a pipe as well as a disk file. *out_text has a NUL behind its *out_size bytes; free it with
  * tuff__free. `name` is for messages. Errors: TUFF_ERROR_IO; TUFF_ERROR_INVALID_FILE above `max_size` bytes. */
 tuff_status tuff__stream_read(FILE *file, const char *name, size_t max_size, char **out_text, size_t *out_size);
