@@ -238,4 +238,39 @@ TUFF__INLINE float tuff__silu_gradient(float x)
     return s + c * slope;
 }
 
+/* -- sums in f32, over 32 lanes in a fixed order: the same bits every run, and errors of a tree, not of a chain --------- */
+
+enum { TUFF__LANES = 32 };
+
+TUFF__INLINE float tuff__lanes_sum(float lanes[TUFF__LANES])
+{
+    for (int width = TUFF__LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+
+/* Defines tuff__<name>: Σ of `term`, an expression in x[i], y[i] and c. */
+#define TUFF__DEFINE_SUM(name, term)                                                                                   \
+    TUFF__INLINE float tuff__##name(const float *x, const float *y, float c, int64_t count)                            \
+    {                                                                                                                  \
+        float lanes[TUFF__LANES] = {0};                                                                                \
+        int64_t base = 0;                                                                                              \
+        (void)y, (void)c;                                                                                              \
+        for (; base + TUFF__LANES <= count; base += TUFF__LANES)                                                       \
+            for (int lane = 0; lane < TUFF__LANES; lane++) {                                                           \
+                const int64_t i = base + lane;                                                                         \
+                lanes[lane] += (term);                                                                                 \
+            }                                                                                                          \
+        for (int64_t i = base; i < count; i++)                                                                         \
+            lanes[i - base] += (term);                                                                                 \
+        return tuff__lanes_sum(lanes);                                                                                 \
+    }
+
+TUFF__DEFINE_SUM(sum, x[i])
+TUFF__DEFINE_SUM(sum_square, x[i] * x[i])
+TUFF__DEFINE_SUM(sum_deviation, (x[i] - c) * (x[i] - c))
+TUFF__DEFINE_SUM(dot, x[i] * y[i])
+TUFF__DEFINE_SUM(dot_deviation, x[i] * (y[i] - c))
+
 #endif
