@@ -319,6 +319,11 @@ tuff_status tuff__checkpoint_save_begin(const char *folder, tuff__checkpoint_sav
     return TUFF_SUCCESS;
 }
 
+const char *tuff__checkpoint_save_folder(const tuff__checkpoint_save *save)
+{
+    return save->aside;
+}
+
 /* Where `name` goes, its folders made. Free with tuff__free. */
 static tuff_status place_of(const tuff__checkpoint_save *save, const char *name, char **out_path)
 {

@@ -51,6 +51,8 @@ typedef struct tuff__checkpoint_save tuff__checkpoint_save;
 /* Makes the folder aside, and what is missing above it. Refuses (TUFF_ERROR_INVALID_ARGUMENT) a `folder` that is a
  * file, or that holds other things than a model or the checkpoints and log of a training run: somebody's files. */
 tuff_status tuff__checkpoint_save_begin(const char *folder, tuff__checkpoint_save **out_save);
+/* The folder aside, for those who write their own files. */
+const char *tuff__checkpoint_save_folder(const tuff__checkpoint_save *save);
 /* Each adds one file. `name` may have folders in it ("1_Pooling/config.json"), which are made. */
 tuff_status tuff__checkpoint_save_tensors(tuff__checkpoint_save *save, const char *name,
                                           const tuff__safetensors_item *items, size_t count);

@@ -26,14 +26,21 @@ typedef enum tuff__initializer {
     TUFF__INITIALIZER_ONES = 3,          /* LayerNorm weights */
 } tuff__initializer;
 
+/* Which part of the model a parameter belongs to. */
+typedef enum tuff__part {
+    TUFF__PART_BODY = 0,   /* must be in the checkpoint */
+    TUFF__PART_POOLER = 1, /* body too, but masked-language-model checkpoints lack it: then newly initialised */
+    TUFF__PART_HEAD = 2,   /* without the body's prefix; newly initialised where the checkpoint lacks it */
+} tuff__part;
+
 typedef struct tuff__parameter {
-    const char *name; /* as saved: "bert.embeddings.word_embeddings.weight" with a head, without "bert." for the body */
-    const char *key;  /* the part after the prefix, which builders and loaders look up */
+    const char *name; /* as saved: "bert.embeddings.word_embeddings.weight", without "bert." where there is no head */
+    const char *key;  /* "embeddings.word_embeddings.weight", which builders and loaders look up */
     tuff_shape shape;
     uint64_t offset; /* bytes into the arena */
     tuff__initializer initializer;
+    tuff__part part;
     bool decayed;
-    bool head;              /* part of the head: may be missing from a checkpoint */
     bool newly_initialized; /* not from a file */
 } tuff__parameter;
 
@@ -75,7 +82,17 @@ extern const tuff__architecture tuff__bert;
 
 /* Adds a parameter; `key` is copied. Called by tuff__architecture.declare alone. */
 tuff_status tuff__model_declare(tuff_model *model, const char *key, tuff_shape shape, tuff__initializer initializer,
-                                bool head);
+                                tuff__part part);
+
+/* weights.c: fill the arena from dir's files, or with random numbers. `reshape_head`: the caller gave its own labels, so
+ * a head of another size in the checkpoint is left out and newly initialised. */
+tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool reshape_head, uint64_t seed);
+tuff_status tuff__model_random_weights(tuff_model *model, uint64_t seed);
+
+/* The index of `key` in parameters, looked for from `*hint` on; SIZE_MAX when there is none. */
+size_t tuff__model_find(const tuff_model *model, const char *key, size_t *hint);
+/* Bytes of a parameter. */
+uint64_t tuff__parameter_size(const tuff__parameter *parameter);
 
 /* -- graphs that use a model -------------------------------------------------------------------------------------- */
 
