@@ -50,6 +50,16 @@ typedef struct tuff__variant {
     bool (*supported)(const tuff__target *target); /* whether this kind of device is meant to run it */
 } tuff__variant;
 
+/* What a rung must get right on a device, and be timed on, before it is used there: prove.c fills F32 inputs with normal
+ * numbers. Small and awkward: sizes that no tile divides. */
+typedef struct tuff__proof {
+    tuff_shape inputs[4]; /* rank 0: absent */
+    uint32_t input_count;
+    const void *params;
+    size_t params_size;
+    bool timed; /* one large enough that a rung's speed shows, small enough for a software device: about 2^27 FLOP */
+} tuff__proof;
+
 /* What the gradient of one node is made from; see tape.c. */
 typedef struct tuff__gradient {
     tuff_graph *graph;
@@ -88,6 +98,8 @@ typedef struct tuff_op_desc {
     double (*magnitude)(const tuff_op_call *call, uint32_t output);
     const tuff__variant *variants; /* NULL: one kernel for all */
     uint32_t variant_count;
+    const tuff__proof *proofs; /* with variants only */
+    uint32_t proof_count;
 } tuff_op_desc;
 
 #define TUFF_OP(NAME, name, family) extern const tuff_op_desc tuff__op_##name;

@@ -1,6 +1,7 @@
 /*
  * prove.h: which rung of the kernel ladder runs an operator on a device. Reported support is not proof: a rung is taken
- * once it has agreed with the reference on that very device, and beaten the rung below it.
+ * once it has agreed with the reference on that very device and driver, and was not slower than the rungs below it. The
+ * verdicts are kept in the cache directory, by device, driver and shaders.
  */
 #ifndef TUFF_RUNTIME_PROVE_H
 #define TUFF_RUNTIME_PROVE_H
@@ -9,8 +10,30 @@
 
 typedef struct tuff__prover tuff__prover;
 
-/* Sets call->variant. Without variants, or on a CPU execution, there is nothing to choose. */
+typedef enum tuff__verdict {
+    TUFF__VERDICT_UNKNOWN = 0,
+    TUFF__VERDICT_PROVEN = 1,
+    TUFF__VERDICT_WRONG = 2,       /* disagreed with the reference, or could not be made */
+    TUFF__VERDICT_SLOWER = 3,      /* right, but a lower rung is faster */
+    TUFF__VERDICT_UNSUPPORTED = 4, /* not meant for this kind of device */
+} tuff__verdict;
+
+/* One row of `tuff devices`. */
+typedef struct tuff__prover_row {
+    const char *op, *variant;
+    tuff__verdict verdict;
+    double seconds; /* of the timed proof; 0: not timed */
+    char reason[192];
+} tuff__prover_row;
+
+/* Sets call->variant, proving the operator's rungs first where that was never done on this device. Without variants, or on
+ * a CPU execution, there is nothing to choose. */
 tuff_status tuff__prove_variant(tuff_device *device, tuff_op_call *call);
+
+/* Proves every operator that has variants. *out_rows (free with tuff__free) lists all verdicts. */
+tuff_status tuff__prove_all(tuff_device *device, tuff__prover_row **out_rows, size_t *out_count);
+
+const char *tuff__verdict_name(tuff__verdict verdict);
 void tuff__prover_destroy(tuff__prover *prover); /* accepts NULL */
 
 #endif
