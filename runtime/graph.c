@@ -195,6 +195,7 @@ void tuff__graph_describe(const tuff_graph *graph, const tuff__node *node, tuff_
         .target = &graph->device->target,
         .label = node->label,
         .level = node->level,
+        .variant = node->variant,
     };
     for (uint32_t i = 0; i < node->input_count; i++) {
         const tuff__value *value = &graph->values[node->inputs[i]];
@@ -290,6 +291,19 @@ tuff__slice tuff__value_slice(const tuff_graph *graph, uint32_t id)
     return slice;
 }
 
+static tuff_status choose_variants(tuff_graph *graph)
+{
+    for (size_t n = 0; n < graph->node_count; n++) {
+        tuff_op_call call;
+        if (graph->nodes[n].dropped)
+            continue;
+        tuff__graph_describe(graph, &graph->nodes[n], &call);
+        TUFF_TRY(tuff__prove_variant(graph->device, &call));
+        graph->nodes[n].variant = call.variant;
+    }
+    return TUFF_SUCCESS;
+}
+
 tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, size_t count)
 {
     if (graph->error)
@@ -304,9 +318,8 @@ tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, si
     }
     TUFF_TRY(tuff__graph_drop_unneeded(graph));
     tuff__graph_fuse(graph);
+    TUFF_TRY(choose_variants(graph));
     TUFF_TRY(tuff__graph_plan(graph));
-    for (size_t i = 0; i < graph->call_count; i++)
-        TUFF_TRY(tuff__prove_variant(graph->device, &graph->calls[i]));
     TUFF_TRY(graph->device->backend->program_create(graph->device, graph->calls, graph->call_count, &graph->program));
     graph->compiled = true;
     tuff__log(TUFF_LOG_DEBUG, "graph: %u operators in %u levels, %llu bytes of activations", graph->statistics.node_count,

@@ -34,7 +34,7 @@ typedef struct tuff__node {
     uint32_t inputs[TUFF__MAX_INPUTS], outputs[TUFF__MAX_OUTPUTS]; /* value ids; input 0: absent */
     const char *label;
     bool dropped; /* by fusing, or because nothing needs it */
-    uint32_t level;
+    uint32_t level, variant; /* of the kernel ladder */
 } tuff__node;
 
 struct tuff_graph {

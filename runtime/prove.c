@@ -347,16 +347,20 @@ static tuff_status need_prover(tuff_device *device)
     return TUFF_SUCCESS;
 }
 
-/* The rung that the caller insists on, where this operator has it. */
+/* The rung that the caller insists on; where this operator has no such rung, the highest meant for the device, unproven. */
 static bool insisted(const tuff_device *device, const tuff_op_desc *op, uint32_t *out_variant)
 {
-    for (uint32_t v = 0; device->target.kernel_variant && v < op->variant_count; v++) {
-        if (strcmp(op->variants[v].name, device->target.kernel_variant) != 0)
-            continue;
-        *out_variant = v;
-        return true;
+    const char *wanted = device->target.kernel_variant;
+    *out_variant = 0;
+    for (uint32_t v = 0; wanted && v < op->variant_count; v++) {
+        if (op->variants[v].supported(&device->target))
+            *out_variant = v;
+        if (!strcmp(op->variants[v].name, wanted)) {
+            *out_variant = v;
+            break;
+        }
     }
-    return false;
+    return wanted != NULL;
 }
 
 tuff_status tuff__prove_variant(tuff_device *device, tuff_op_call *call)
