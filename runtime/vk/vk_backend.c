@@ -1,0 +1,291 @@
+/*
+ * vk_backend.c: owns compiled programs: which dispatches go into which command buffer, the replay, and single calls.
+ *
+ * One command buffer must stay far below a driver's watchdog, so a program is cut where its estimated time passes
+ * BATCH_SECONDS. The estimate starts from the table of rates and is corrected by what the programs before it took.
+ */
+#include "vk_backend.h"
+
+#include "../alloc.h"
+#include "../log.h"
+#include "../os.h"
+#include "vk_queue.h"
+#include "vk_recorder.h"
+
+#include <math.h>
+
+/* Watchdogs fire after 2 s (Windows) to 60 s; a desktop that shares the GPU stutters from about 100 ms. */
+static const double BATCH_SECONDS = 0.05;
+/* A program whose batches took more than this many times what was planned is cut anew. */
+static const double RECUT_FACTOR = 4;
+
+/* What a plain kernel reaches at the least on the slowest device of a kind that is still sold: a guess that is only
+ * meant to cut too often rather than too rarely. A software device has no watchdog and is never cut. */
+static const struct {
+    double flops_per_second, bytes_per_second;
+} rates[] = {
+    [TUFF_DEVICE_TYPE_OTHER] = {2e10, 5e9},         [TUFF_DEVICE_TYPE_INTEGRATED_GPU] = {5e10, 1e10},
+    [TUFF_DEVICE_TYPE_DISCRETE_GPU] = {1e12, 1e11}, [TUFF_DEVICE_TYPE_VIRTUAL_GPU] = {5e10, 1e10},
+    [TUFF_DEVICE_TYPE_CPU] = {INFINITY, INFINITY},
+};
+static const double DISPATCH_SECONDS = 5e-6; /* what starting one costs a GPU, roughly */
+
+typedef struct vk_program {
+    tuff__program base;
+    const tuff_op_call *calls;
+    size_t call_count;
+    size_t *first_dispatch; /* by call; one more at the end */
+    tuff__recorder recorder;
+    double *seconds; /* estimated, by dispatch, before time_scale */
+    /* Everything a replay sends. */
+    VkCommandBuffer *batches;
+    VkSemaphore *chain; /* batch_count - 1 */
+    uint32_t batch_count, batch_capacity;
+    VkCommandBuffer *single; /* by call; null until run_call first needs it */
+    VkFence fence;
+    double planned_seconds; /* of all batches, after time_scale */
+    bool recut;             /* the latest run showed that the batches are too long */
+    tuff__program_statistics statistics;
+} vk_program;
+
+static vk_program *program_of(const tuff__program *program)
+{
+    return (vk_program *)program;
+}
+
+static tuff__vk_device *device_of(const vk_program *program)
+{
+    return tuff__vk_device_of(program->base.device);
+}
+
+/* -- recording ---------------------------------------------------------------------------------------------------- */
+
+static tuff_status record_calls(vk_program *program)
+{
+    for (size_t i = 0; i < program->call_count; i++) {
+        const tuff_op_call *call = &program->calls[i];
+        program->first_dispatch[i] = program->recorder.count;
+        if (call->op->view)
+            continue;
+        if (!call->op->record)
+            return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s: this operator has no Vulkan kernel", call->op->name);
+        TUFF_TRY(call->op->record(call, &program->recorder));
+    }
+    program->first_dispatch[program->call_count] = program->recorder.count;
+    program->statistics.dispatch_count = (uint32_t)program->recorder.count;
+    return tuff__vk_recorder_finish(&program->recorder);
+}
+
+/* The slower of arithmetic and memory; the call's arithmetic is spread evenly over its dispatches. */
+static void estimate_call(vk_program *program, size_t index)
+{
+    const tuff_device_type type = program->base.device->properties.type;
+    const size_t first = program->first_dispatch[index], last = program->first_dispatch[index + 1];
+    if (first == last)
+        return;
+    const double flops = tuff__op_flops(&program->calls[index]) / (double)(last - first);
+    for (size_t i = first; i < last; i++) {
+        const tuff__vk_dispatch *dispatch = &program->recorder.dispatches[i];
+        double bytes = 0;
+        for (uint32_t k = 0; k < dispatch->binding_count; k++)
+            bytes += (double)dispatch->bindings[k].size;
+        const double arithmetic = flops / rates[type].flops_per_second;
+        const double memory = bytes / rates[type].bytes_per_second;
+        program->seconds[i] = DISPATCH_SECONDS + (arithmetic > memory ? arithmetic : memory);
+    }
+}
+
+static tuff_status allocate_lists(vk_program *program)
+{
+    program->first_dispatch = tuff__calloc(program->call_count + 1, sizeof *program->first_dispatch);
+    program->single = tuff__calloc(program->call_count + 1, sizeof(VkCommandBuffer));
+    if (!program->first_dispatch || !program->single)
+        return tuff__fail_memory("a program's list of calls", (program->call_count + 1) * sizeof(VkCommandBuffer));
+    return TUFF_SUCCESS;
+}
+
+/* -- batches ------------------------------------------------------------------------------------------------------ */
+
+/* Makes sure that batch number `index` has a command buffer and the semaphore in front of it. */
+static tuff_status add_batch(vk_program *program, uint32_t index)
+{
+    tuff__vk_device *device = device_of(program);
+    if (index < program->batch_capacity)
+        return TUFF_SUCCESS;
+    VkCommandBuffer *batches = tuff__realloc(program->batches, (index + 1) * sizeof(VkCommandBuffer));
+    if (!batches)
+        return tuff__fail_memory("a program's command buffers", (index + 1) * sizeof(VkCommandBuffer));
+    program->batches = batches;
+    VkSemaphore *chain = tuff__realloc(program->chain, (index + 1) * sizeof(VkSemaphore));
+    if (!chain)
+        return tuff__fail_memory("a program's semaphores", (index + 1) * sizeof(VkSemaphore));
+    program->chain = chain;
+    const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO};
+    TUFF_TRY(tuff__vk_commands_create(device, 1, &program->batches[index]));
+    const VkResult result = device->table.vkCreateSemaphore(device->handle, &info, NULL, &program->chain[index]);
+    if (result != VK_SUCCESS) {
+        device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &program->batches[index]);
+        return tuff__vk_fail(result, "vkCreateSemaphore(");
+    }
+    program->batch_capacity = index + 1;
+    return TUFF_SUCCESS;
+}
+
+/* Cuts the dispatches into batches and encodes them; again whenever the estimate has changed. */
+static tuff_status encode_batches(vk_program *program)
+{
+    const double scale = device_of(program)->time_scale;
+    const size_t count = program->recorder.count;
+    program->statistics.barrier_count = 0;
+    program->batch_count = 0;
+    program->planned_seconds = 0;
+    for (size_t first = 0; first < count;) {
+        double seconds = program->seconds[first] * scale;
+        size_t last = first + 1;
+        while (last < count && seconds + program->seconds[last] * scale <= BATCH_SECONDS)
+            seconds += program->seconds[last++] * scale;
+        TUFF_TRY(add_batch(program, program->batch_count));
+        TUFF_TRY(tuff__vk_recorder_encode(&program->recorder, first, last, program->batches[program->batch_count],
+                                          &program->statistics.barrier_count));
+        program->batch_count++;
+        program->planned_seconds += seconds;
+        first = last;
+    }
+    program->recut = false;
+    return TUFF_SUCCESS;
+}
+
+static tuff_status build(vk_program *program)
+{
+    TUFF_TRY(allocate_lists(program));
+    TUFF_TRY(record_calls(program));
+    program->seconds = tuff__calloc(program->recorder.count + 1, sizeof *program->seconds);
+    if (!program->seconds)
+        return tuff__fail_memory("a program's estimates", program->recorder.count * sizeof *program->seconds);
+    for (size_t i = 0; i < program->call_count; i++)
+        estimate_call(program, i);
+    TUFF_TRY(tuff__vk_fence_create(device_of(program), &program->fence));
+    TUFF_TRY(encode_batches(program));
+    tuff__log(TUFF_LOG_DEBUG, "vulkan: a program of %zu calls: %u dispatches, %u barriers, %u batches",
+              program->call_count, program->statistics.dispatch_count, program->statistics.barrier_count,
+              program->batch_count);
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *calls, size_t count,
+                                    tuff__program **out_program)
+{
+    vk_program *program = tuff__calloc(1, sizeof *program);
+    if (!program)
+        return tuff__fail_memory("a program", sizeof *program);
+    program->base.device = device;
+    program->calls = calls;
+    program->call_count = count;
+    program->recorder.device = tuff__vk_device_of(device);
+    const tuff_status status = build(program);
+    if (status != TUFF_SUCCESS) {
+        tuff__vk_program_destroy(&program->base);
+        return status;
+    }
+    *out_program = &program->base;
+    return TUFF_SUCCESS;
+}
+
+static void destroy_objects(vk_program *program)
+{
+    tuff__vk_device *device = device_of(program);
+    for (uint32_t i = 0; i < program->batch_capacity; i++) {
+        device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &program->batches[i]);
+        device->table.vkDestroySemaphore(device->handle, program->chain[i], NULL);
+    }
+    for (size_t i = 0; program->single && i < program->call_count; i++)
+        if (program->single[i])
+            device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &program->single[i]);
+    if (program->fence)
+        device->table.vkDestroyFence(device->handle, program->fence, NULL);
+}
+
+void tuff__vk_program_destroy(tuff__program *base)
+{
+    if (!base)
+        return;
+    vk_program *program = program_of(base);
+    if (!device_of(program)->hung)
+        destroy_objects(program);
+    tuff__vk_recorder_destroy(&program->recorder);
+    tuff__free(program->batches);
+    tuff__free(program->chain);
+    tuff__free(program->single);
+    tuff__free(program->seconds);
+    tuff__free(program->first_dispatch);
+    tuff__free(program);
+}
+
+/* -- running ------------------------------------------------------------------------------------------------------ */
+
+/* Learns from a run that took `seconds`, the wait alone. */
+static void adapt(vk_program *program, double seconds)
+{
+    tuff__vk_device *device = device_of(program);
+    if (device->base.target.software || program->planned_seconds <= 0)
+        return;
+    const double scale = device->time_scale * seconds / program->planned_seconds;
+    device->time_scale = fmin(fmax(scale, 1e-3), 1e3);
+    program->recut = seconds > RECUT_FACTOR * BATCH_SECONDS * program->batch_count &&
+                     program->batch_count < program->statistics.dispatch_count;
+}
+
+tuff_status tuff__vk_program_run(tuff__program *base)
+{
+    vk_program *program = program_of(base);
+    tuff__vk_device *device = device_of(program);
+    const double start = tuff__clock_seconds();
+    if (program->recut && !device->lost)
+        TUFF_TRY(encode_batches(program));
+    program->statistics.submit_count =
+        (program->batch_count + TUFF__VK_BATCHES_PER_SUBMIT - 1) / TUFF__VK_BATCHES_PER_SUBMIT;
+    if (program->batch_count == 0)
+        return TUFF_SUCCESS;
+    TUFF_TRY(tuff__vk_submit(device, program->batches, program->batch_count, program->chain, program->fence));
+    const double sent = tuff__clock_seconds();
+    TUFF_TRY(tuff__vk_wait(device, program->fence, program->batch_count));
+    const double done = tuff__clock_seconds();
+    adapt(program, done - sent);
+    program->statistics.last_host_seconds = sent - start + (tuff__clock_seconds() - done);
+    return TUFF_SUCCESS;
+}
+
+static tuff_status encode_single(vk_program *program, size_t index)
+{
+    uint32_t barriers = 0;
+    VkCommandBuffer commands = VK_NULL_HANDLE;
+    tuff__vk_device *device = device_of(program);
+    TUFF_TRY(tuff__vk_commands_create(device, 1, &commands));
+    const tuff_status status = tuff__vk_recorder_encode(&program->recorder, program->first_dispatch[index],
+                                                        program->first_dispatch[index + 1], commands, &barriers);
+    if (status == TUFF_SUCCESS)
+        program->single[index] = commands;
+    else
+        device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &commands);
+    return status;
+}
+
+tuff_status tuff__vk_program_run_call(tuff__program *base, size_t index)
+{
+    vk_program *program = program_of(base);
+    tuff__vk_device *device = device_of(program);
+    if (index >= program->call_count)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "vulkan: a program of %zu calls has no call %zu",
+                          program->call_count, index);
+    if (program->first_dispatch[index] == program->first_dispatch[index + 1])
+        return TUFF_SUCCESS;
+    if (!program->single[index])
+        TUFF_TRY(encode_single(program, index));
+    TUFF_TRY(tuff__vk_submit(device, &program->single[index], 1, NULL, program->fence));
+    return tuff__vk_wait(device, program->fence, 1);
+}
+
+void tuff__vk_program_statistics(const tuff__program *program, tuff__program_statistics *out_statistics)
+{
+    *out_statistics = program_of(program)->statistics;
+}

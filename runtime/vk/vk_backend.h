@@ -1,0 +1,14 @@
+/* vk_backend.h: programs: calls recorded once into command buffers and replayed with one submit. tuff__backend's. */
+#ifndef TUFF_RUNTIME_VK_BACKEND_H
+#define TUFF_RUNTIME_VK_BACKEND_H
+
+#include "../op.h"
+
+tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *calls, size_t count,
+                                    tuff__program **out_program);
+void tuff__vk_program_destroy(tuff__program *program);
+tuff_status tuff__vk_program_run(tuff__program *program);
+tuff_status tuff__vk_program_run_call(tuff__program *program, size_t index);
+void tuff__vk_program_statistics(const tuff__program *program, tuff__program_statistics *out_statistics);
+
+#endif

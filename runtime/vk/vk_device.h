@@ -1,0 +1,50 @@
+/*
+ * vk_device.h: Vulkan devices as the rest of the runtime sees them; no Vulkan header is needed to read it.
+ */
+#ifndef TUFF_RUNTIME_VK_DEVICE_H
+#define TUFF_RUNTIME_VK_DEVICE_H
+
+#include "../backend.h"
+
+/* All Vulkan devices in the loader's order; *out_devices is freed with tuff__free. A machine without Vulkan has none,
+ * and `problem` then says why; else `problem` is empty. */
+tuff_status tuff__vk_enumerate(tuff_device_properties **out_devices, size_t *out_count, char problem[256]);
+
+/* The device with that number. Of `info` (not NULL): enable_validation, max_storage_buffer_range, kernel_variant. */
+tuff_status tuff__vk_device_create(uint32_t vulkan_index, const tuff_device_create_info *info,
+                                   tuff_device **out_device);
+
+/* What validation layers have said about this device and its instance so far. */
+uint64_t tuff__vk_validation_messages(const tuff_device *device);
+
+/* -- what `tuff kernels` prints ------------------------------------------------------------------------------------ */
+
+/* Like tuff__vk_device_create, and asks the driver to keep statistics of every pipeline. */
+tuff_status tuff__vk_device_create_for_statistics(uint32_t vulkan_index, const tuff_device_create_info *info,
+                                                  tuff_device **out_device);
+
+enum { TUFF__VK_MAX_STATISTICS = 48 };
+
+typedef struct tuff__vk_statistic {
+    char name[64]; /* as the driver calls it */
+    double value;
+} tuff__vk_statistic;
+
+typedef struct tuff__vk_pipeline_report {
+    const char *shader;
+    uint32_t local_size_x; /* 0: the shader's own */
+    const uint32_t *constants;
+    uint32_t constant_count;
+    uint32_t spill_allowance;
+    const tuff__vk_statistic *statistics; /* none where the driver does not tell */
+    uint32_t statistic_count;
+} tuff__vk_pipeline_report;
+
+/* The pipelines made so far, in order. */
+size_t tuff__vk_pipeline_count(const tuff_device *device);
+tuff__vk_pipeline_report tuff__vk_pipeline_get(const tuff_device *device, size_t index);
+
+/* Every shader the build embeds; false past the last. */
+bool tuff__vk_shader_get(size_t index, const char **out_name, const uint32_t **out_words, size_t *out_word_count);
+
+#endif
