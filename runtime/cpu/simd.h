@@ -272,5 +272,27 @@ TUFF__DEFINE_SUM(sum_square, x[i] * x[i])
 TUFF__DEFINE_SUM(sum_deviation, (x[i] - c) * (x[i] - c))
 TUFF__DEFINE_SUM(dot, x[i] * y[i])
 TUFF__DEFINE_SUM(dot_deviation, x[i] * (y[i] - c))
+TUFF__DEFINE_SUM(sum_exp, tuff__expf(x[i] - c))
+TUFF__DEFINE_SUM(sum_offset, x[i] - c)
+
+/* The largest x[i], of at least one; NaN where there is one. */
+TUFF__INLINE float tuff__max(const float *x, int64_t count)
+{
+    float lanes[TUFF__LANES];
+    int64_t base = 0;
+    for (int lane = 0; lane < TUFF__LANES; lane++)
+        lanes[lane] = x[0];
+    for (; base + TUFF__LANES <= count; base += TUFF__LANES)
+        for (int lane = 0; lane < TUFF__LANES; lane++) /* a NaN gets in, and x > NaN does not get it out */
+            lanes[lane] = x[base + lane] > lanes[lane] || x[base + lane] != x[base + lane] ? x[base + lane]
+                                                                                           : lanes[lane];
+    for (int64_t i = base; i < count; i++)
+        lanes[i - base] = x[i] > lanes[i - base] || x[i] != x[i] ? x[i] : lanes[i - base];
+    for (int width = TUFF__LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lanes[i] = lanes[i + width] > lanes[i] || lanes[i + width] != lanes[i + width] ? lanes[i + width]
+                                                                                           : lanes[i];
+    return lanes[0];
+}
 
 #endif
