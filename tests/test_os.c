@@ -1,0 +1,261 @@
+/* test_os.c: what every system's os_*.c must do alike. */
+#include "../runtime/env.h"
+
+#include "check_file.h"
+
+/* -- threads ------------------------------------------------------------------------------------------------------ */
+
+typedef struct counter {
+    tuff__mutex *mutex;
+    tuff__condition *condition;
+    int value, target;
+} counter;
+
+static void count_up(void *user)
+{
+    counter *shared = user;
+    for (int i = 0; i < 1000; i++) {
+        tuff__mutex_lock(shared->mutex);
+        shared->value++;
+        tuff__condition_signal_all(shared->condition);
+        tuff__mutex_unlock(shared->mutex);
+    }
+}
+
+static void test_threads_share_a_counter(void **state)
+{
+    (void)state;
+    counter shared = {.target = 4000};
+    tuff__thread *threads[4];
+    assert_int_equal(tuff__mutex_create(&shared.mutex), TUFF_SUCCESS);
+    assert_int_equal(tuff__condition_create(&shared.condition), TUFF_SUCCESS);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(tuff__thread_create(count_up, &shared, &threads[i]), TUFF_SUCCESS);
+    tuff__mutex_lock(shared.mutex);
+    while (shared.value < shared.target)
+        tuff__condition_wait(shared.condition, shared.mutex);
+    tuff__mutex_unlock(shared.mutex);
+    for (int i = 0; i < 4; i++)
+        tuff__thread_join(threads[i]);
+    assert_int_equal(shared.value, 4000);
+    tuff__condition_destroy(shared.condition);
+    tuff__mutex_destroy(shared.mutex);
+    tuff__thread_join(NULL);
+    tuff__condition_destroy(NULL);
+    tuff__mutex_destroy(NULL);
+}
+
+static tuff__once outer_once = TUFF__ONCE_INIT, inner_once = TUFF__ONCE_INIT;
+static int outer_runs, inner_runs;
+
+static void run_inner(void)
+{
+    inner_runs++;
+}
+
+static void run_outer(void)
+{
+    tuff__call_once(&inner_once, run_inner); /* one initialiser may need another */
+    outer_runs++;
+}
+
+static void call_outer(void *user)
+{
+    (void)user;
+    tuff__call_once(&outer_once, run_outer);
+}
+
+static void test_once_runs_once(void **state)
+{
+    (void)state;
+    tuff__thread *threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(tuff__thread_create(call_outer, NULL, &threads[i]), TUFF_SUCCESS);
+    for (int i = 0; i < 4; i++)
+        tuff__thread_join(threads[i]);
+    assert_int_equal(outer_runs, 1);
+    assert_int_equal(inner_runs, 1);
+}
+
+static void test_machine(void **state)
+{
+    (void)state;
+    const double start = tuff__clock_seconds();
+    assert_true(tuff__cpu_count() >= 1);
+    assert_true(tuff__process_id() > 0);
+    assert_true(tuff__terminal_columns(stdout) > 0);
+    assert_true(tuff__clock_seconds() >= start);
+    assert_true(tuff__peak_memory() < tuff__total_memory() || tuff__total_memory() == 0);
+    assert_null(tuff__library_open("libtuff-no-such-library.so.9"));
+    tuff__library_close(NULL);
+    tuff__environment_default("TUFF_LOG", "debug"); /* env.c reads it at the first call, which is below */
+    tuff__environment_default("TUFF_LOG", "info");
+    assert_int_equal(tuff__env()->log_level, TUFF_LOG_DEBUG);
+}
+
+/* -- files -------------------------------------------------------------------------------------------------------- */
+
+static void test_map(void **state)
+{
+    (void)state;
+    tuff__mapped_file file;
+    tuff__check_write(tuff__check_path("full"), "a\0b", 3);
+    tuff__check_write(tuff__check_path("empty"), "", 0);
+    assert_int_equal(tuff__file_map(tuff__check_path("full"), &file), TUFF_SUCCESS);
+    assert_int_equal(file.size, 3);
+    assert_memory_equal(file.data, "a\0b", 3);
+    tuff__file_unmap(&file);
+    assert_null(file.data);
+    tuff__file_unmap(&file);
+    assert_int_equal(tuff__file_map(tuff__check_path("empty"), &file), TUFF_SUCCESS);
+    assert_int_equal(file.size, 0);
+    assert_non_null(file.data);
+    tuff__file_unmap(&file);
+    tuff__check_failed(tuff__file_map(tuff__check_path("none"), &file), TUFF_ERROR_IO,
+                       "none: cannot open: No such file");
+    tuff__check_failed(tuff__file_map(tuff__check_folder, &file), TUFF_ERROR_IO, "Is a directory");
+    assert_null(file.data);
+}
+
+static void test_exists_and_remove(void **state)
+{
+    (void)state;
+    const char *path = tuff__check_path("there");
+    tuff__check_write_text(path, "x");
+    assert_true(tuff__file_exists(path));
+    assert_false(tuff__is_directory(path));
+    assert_false(tuff__file_exists(tuff__check_folder));
+    assert_true(tuff__is_directory(tuff__check_folder));
+    assert_int_equal(tuff__file_remove(path), TUFF_SUCCESS);
+    assert_false(tuff__file_exists(path));
+    assert_int_equal(tuff__file_remove(path), TUFF_SUCCESS);
+}
+
+static void test_rename_and_link(void **state)
+{
+    (void)state;
+    tuff__check_write_text(tuff__check_path("from"), "new");
+    tuff__check_write_text(tuff__check_path("to"), "old");
+    assert_false(tuff__file_link(tuff__check_path("from"), tuff__check_path("to")));
+    assert_int_equal(tuff__file_rename(tuff__check_path("from"), tuff__check_path("to")), TUFF_SUCCESS);
+    tuff__check_content(tuff__check_path("to"), "new");
+    tuff__check_failed(tuff__file_rename(tuff__check_path("from"), tuff__check_path("to")), TUFF_ERROR_IO,
+                       "cannot rename");
+    assert_false(tuff__file_link(tuff__check_folder, tuff__check_path("folder")));
+    if (tuff__file_link(tuff__check_path("to"), tuff__check_path("second")))
+        tuff__check_content(tuff__check_path("second"), "new");
+}
+
+static void test_sync_reports_a_full_disk(void **state)
+{
+    (void)state;
+    FILE *file = tuff__file_open("/dev/full", "wb");
+    if (!file)
+        skip(); /* only Linux and some BSDs have this disk that is always full */
+    assert_true(fputs("text", file) >= 0);
+    tuff__check_failed(tuff__file_sync(file, "model.safetensors"), TUFF_ERROR_IO,
+                       "model.safetensors: cannot write: No space left on device");
+    fclose(file);
+}
+
+/* -- directories -------------------------------------------------------------------------------------------------- */
+
+static void test_create_list_remove(void **state)
+{
+    (void)state;
+    char **names = NULL;
+    size_t count = 0;
+    assert_int_equal(tuff__directory_create(tuff__check_path("a/b/c")), TUFF_SUCCESS);
+    assert_int_equal(tuff__directory_create(tuff__check_path("a/b/c/")), TUFF_SUCCESS);
+    tuff__check_write_text(tuff__check_path("a/z"), "");
+    tuff__check_write_text(tuff__check_path("a/B"), "");
+    tuff__check_write_text(tuff__check_path("a/b/c/d"), "x");
+    assert_int_equal(tuff__directory_list(tuff__check_path("a"), &names, &count), TUFF_SUCCESS);
+    const char *const wanted[] = {"B", "b", "z"};
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(names[i], wanted[i]);
+        tuff__free(names[i]);
+    }
+    tuff__free(names);
+    tuff__check_failed(tuff__directory_create(tuff__check_path("a/z/under-a-file")), TUFF_ERROR_IO, "cannot create");
+    tuff__check_failed(tuff__directory_list(tuff__check_path("a/none"), &names, &count), TUFF_ERROR_IO, "cannot list");
+    assert_int_equal(tuff__directory_remove(tuff__check_path("a")), TUFF_SUCCESS);
+    assert_false(tuff__is_directory(tuff__check_path("a")));
+    assert_int_equal(tuff__directory_remove(tuff__check_path("a")), TUFF_SUCCESS);
+}
+
+static void make_folder(const char *name, const char *content)
+{
+    char file[80];
+    snprintf(file, sizeof file, "%s/content", name);
+    assert_int_equal(tuff__directory_create(tuff__check_path(name)), TUFF_SUCCESS);
+    tuff__check_write_text(tuff__check_path(file), content);
+}
+
+static void test_replace(void **state)
+{
+    (void)state;
+    make_folder("new1", "first");
+    assert_int_equal(tuff__directory_replace(tuff__check_path("new1"), tuff__check_path("place/")), TUFF_SUCCESS);
+    tuff__check_content(tuff__check_path("place/content"), "first");
+    make_folder("new2", "second");
+    make_folder("place.tuff-old", "left by a killed process");
+    assert_int_equal(tuff__directory_replace(tuff__check_path("new2"), tuff__check_path("place")), TUFF_SUCCESS);
+    tuff__check_content(tuff__check_path("place/content"), "second");
+    assert_false(tuff__is_directory(tuff__check_path("new2")));
+    assert_false(tuff__is_directory(tuff__check_path("place.tuff-old")));
+    tuff__check_failed(tuff__directory_replace(tuff__check_path("none"), tuff__check_path("place")), TUFF_ERROR_IO,
+                       "cannot rename");
+    tuff__check_content(tuff__check_path("place/content"), "second");
+    tuff__check_write_text(tuff__check_path("file"), "mine");
+    make_folder("new3", "third");
+    tuff__check_failed(tuff__directory_replace(tuff__check_path("new3"), tuff__check_path("file")), TUFF_ERROR_IO,
+                       "cannot replace");
+    tuff__check_content(tuff__check_path("file"), "mine");
+}
+
+/* -- memory running out ------------------------------------------------------------------------------------------- */
+
+static void test_every_allocation_may_fail(void **state)
+{
+    (void)state;
+    assert_int_equal(tuff__directory_create(tuff__check_path("oom/a")), TUFF_SUCCESS);
+    tuff_status status = TUFF_ERROR_OUT_OF_HOST_MEMORY;
+    for (uint64_t n = 1; status != TUFF_SUCCESS; n++) {
+        char **names = NULL;
+        size_t count = 0;
+        assert_true(n < 100);
+        tuff__alloc_fail_at(n);
+        status = tuff__directory_list(tuff__check_path("oom"), &names, &count);
+        tuff__alloc_fail_at(0);
+        if (status != TUFF_SUCCESS)
+            assert_int_equal(status, TUFF_ERROR_OUT_OF_HOST_MEMORY);
+        for (size_t i = 0; i < count; i++)
+            tuff__free(names[i]);
+        tuff__free(names);
+    }
+}
+
+static int create_folder(void **state)
+{
+    (void)state;
+    return tuff__check_folder_create("test_os");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads_share_a_counter),
+        cmocka_unit_test(test_once_runs_once),
+        cmocka_unit_test(test_machine),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_exists_and_remove),
+        cmocka_unit_test(test_rename_and_link),
+        cmocka_unit_test(test_sync_reports_a_full_disk),
+        cmocka_unit_test(test_create_list_remove),
+        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, create_folder, tuff__check_folder_remove);
+}
