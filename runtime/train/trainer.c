@@ -435,14 +435,22 @@ static tuff_status read_scalar(const step_graph *step, tuff_tensor tensor, doubl
     return TUFF_SUCCESS;
 }
 
+/* The graph of one update from `batch`, its inputs written. */
+static tuff_status prepare_update(tuff_trainer *trainer, const tuff_batch *batch,
+                                  const tuff_step_parameters *parameters, step_graph **out_step)
+{
+    TUFF_TRY(find_graph(trainer, GRAPH_UPDATE_FROM_BATCH,
+                        filled_rows(batch->count, trainer->info.per_device_train_batch_size),
+                        batch_columns(trainer, batch), out_step));
+    TUFF_TRY(write_batch(trainer, *out_step, batch));
+    return tuff_graph_write((*out_step)->graph, (*out_step)->step_parameters, parameters, sizeof *parameters);
+}
+
 static tuff_status update_from_batch(tuff_trainer *trainer, const tuff_batch *batch,
                                      const tuff_step_parameters *parameters, tuff_step_result *result)
 {
     step_graph *step;
-    TUFF_TRY(find_graph(trainer, GRAPH_UPDATE_FROM_BATCH, filled_rows(batch->count, trainer->info.per_device_train_batch_size),
-                        batch_columns(trainer, batch), &step));
-    TUFF_TRY(write_batch(trainer, step, batch));
-    TUFF_TRY(tuff_graph_write(step->graph, step->step_parameters, parameters, sizeof *parameters));
+    TUFF_TRY(prepare_update(trainer, batch, parameters, &step));
     TUFF_TRY(tuff_graph_run(step->graph));
     TUFF_TRY(read_scalar(step, step->loss, &result->loss));
     return read_scalar(step, step->norm, &result->grad_norm);
@@ -494,20 +502,40 @@ static tuff_status update_from_batches(tuff_trainer *trainer, const tuff_batch *
     return read_scalar(step, step->norm, &result->grad_norm);
 }
 
+/* What the schedule and AdamW say of the update that comes next. */
+static tuff_step_parameters next_parameters(const tuff_trainer *trainer, double *out_learning_rate)
+{
+    const tuff_trainer_create_info *info = &trainer->info;
+    const tuff__schedule schedule = {info->lr_scheduler_type, info->learning_rate, info->warmup_steps,
+                                     info->total_steps};
+    *out_learning_rate = tuff__schedule_rate(&schedule, trainer->step);
+    return tuff__step_parameters(info->seed, trainer->step, *out_learning_rate, info->adam_beta1, info->adam_beta2);
+}
+
+tuff_status tuff__trainer_walk_step(tuff_trainer *trainer, const tuff_batch *batch, tuff__walk_fn visit, void *user)
+{
+    double learning_rate;
+    step_graph *step;
+    TUFF_TRY(check_batch(trainer, batch, true));
+    const tuff_step_parameters parameters = next_parameters(trainer, &learning_rate);
+    TUFF_TRY(prepare_update(trainer, batch, &parameters, &step));
+    return tuff__walk_graph(step->graph, visit, user);
+}
+
+tuff_buffer *tuff__trainer_gradients(const tuff_trainer *trainer)
+{
+    return trainer->gradients;
+}
+
 tuff_status tuff_trainer_step(tuff_trainer *trainer, const tuff_batch *batches, size_t count,
                               tuff_step_result *out_result)
 {
-    const tuff_trainer_create_info *info = &trainer->info;
     tuff_step_result result = {0};
     if (count == 0)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: an update needs at least 1 batch");
     for (size_t i = 0; i < count; i++)
         TUFF_TRY(check_batch(trainer, &batches[i], true));
-    const tuff__schedule schedule = {info->lr_scheduler_type, info->learning_rate, info->warmup_steps,
-                                     info->total_steps};
-    result.learning_rate = tuff__schedule_rate(&schedule, trainer->step);
-    const tuff_step_parameters parameters = tuff__step_parameters(info->seed, trainer->step, result.learning_rate,
-                                                                  info->adam_beta1, info->adam_beta2);
+    const tuff_step_parameters parameters = next_parameters(trainer, &result.learning_rate);
     if (count == 1)
         TUFF_TRY(update_from_batch(trainer, batches, &parameters, &result));
     else
