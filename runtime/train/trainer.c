@@ -548,7 +548,7 @@ tuff_status tuff_trainer_step(tuff_trainer *trainer, const tuff_batch *batches, 
     return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
                       "training: step %llu gave loss %g and gradient norm %g, wanted finite numbers; a lower "
                       "learning_rate (now %g) or more warmup_steps usually helps",
-                      (unsigned long long)result.step, result.loss, result.grad_norm, info->learning_rate);
+                      (unsigned long long)result.step, result.loss, result.grad_norm, trainer->info.learning_rate);
 }
 
 tuff_status tuff_trainer_predict(tuff_trainer *trainer, const tuff_batch *batch, float *out_logits)
