@@ -8,8 +8,8 @@
  */
 #include "blas.h"
 
-#include "log.h"
-#include "os.h"
+#include "../log.h"
+#include "../os.h"
 
 #include <limits.h>
 #include <stdatomic.h>

@@ -4,8 +4,8 @@
  */
 #include "cpu_pool.h"
 
-#include "alloc.h"
-#include "os.h"
+#include "../alloc.h"
+#include "../os.h"
 
 #include <stdatomic.h>
 
