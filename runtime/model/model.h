@@ -94,6 +94,11 @@ size_t tuff__model_find(const tuff_model *model, const char *key, size_t *hint);
 /* Bytes of a parameter. */
 uint64_t tuff__parameter_size(const tuff__parameter *parameter);
 
+/* What tuff_model_save writes, into a folder that the caller began and will commit with files of its own. */
+struct tuff__checkpoint_save;
+tuff_status tuff__model_save_files(const tuff_model *model, const tuff_tokenizer *tokenizer,
+                                   struct tuff__checkpoint_save *save);
+
 /* -- graphs that use a model -------------------------------------------------------------------------------------- */
 
 /* One graph's view of the model's parameters. */

@@ -277,16 +277,20 @@ static tuff_status save_weights(const tuff_model *model, tuff__checkpoint_save *
     return status;
 }
 
+tuff_status tuff__model_save_files(const tuff_model *model, const tuff_tokenizer *tokenizer,
+                                   tuff__checkpoint_save *save)
+{
+    TUFF_TRY(save_config(model, save));
+    TUFF_TRY(save_weights(model, save));
+    return tokenizer ? tuff_tokenizer_save(tokenizer, tuff__checkpoint_save_folder(save)) : TUFF_SUCCESS;
+}
+
 tuff_status tuff_model_save(const tuff_model *model, const tuff_tokenizer *tokenizer, const char *dir)
 {
     tuff__checkpoint_save *save = NULL;
     tuff_status status = tuff__checkpoint_save_begin(dir, &save);
     if (status == TUFF_SUCCESS)
-        status = save_config(model, save);
-    if (status == TUFF_SUCCESS)
-        status = save_weights(model, save);
-    if (status == TUFF_SUCCESS && tokenizer)
-        status = tuff_tokenizer_save(tokenizer, tuff__checkpoint_save_folder(save));
+        status = tuff__model_save_files(model, tokenizer, save);
     if (status == TUFF_SUCCESS)
         status = tuff__checkpoint_save_commit(save);
     tuff__checkpoint_save_destroy(save);
