@@ -347,7 +347,7 @@ static tuff_status find_slice(const tuff_graph *graph, tuff_tensor tensor, size_
 
 tuff_status tuff_graph_write(tuff_graph *graph, tuff_tensor input, const void *data, size_t size)
 {
-    tuff__slice slice;
+    tuff__slice slice = {0};
     TUFF_TRY(find_slice(graph, input, size, true, &slice));
     if (!slice.buffer) /* an input that no operator reads */
         return TUFF_SUCCESS;
@@ -356,7 +356,7 @@ tuff_status tuff_graph_write(tuff_graph *graph, tuff_tensor input, const void *d
 
 tuff_status tuff_graph_read(tuff_graph *graph, tuff_tensor tensor, void *data, size_t size)
 {
-    tuff__slice slice;
+    tuff__slice slice = {0};
     TUFF_TRY(find_slice(graph, tensor, size, false, &slice));
     return tuff_buffer_read(slice.buffer, slice.offset, data, size);
 }
