@@ -69,6 +69,8 @@ TUFF_API tuff_status tuff_model_load(tuff_device *device, const char *dir, tuff_
  * and for a tensor of a wrong shape, each by name; OUT_OF_DEVICE_MEMORY. */
 TUFF_API tuff_status tuff_model_create(tuff_device *device, const char *dir, const tuff_model_create_info *info,
                                        tuff_model **out_model);
+/* Reads config.json alone: a model without weights or device, which only answers questions about itself. */
+TUFF_API tuff_status tuff_model_describe(const char *dir, tuff_model **out_model);
 TUFF_API void tuff_model_destroy(tuff_model *model);
 
 /* Writes the folder `dir` aside and renames it into place: model.safetensors (f32), config.json with every key that the

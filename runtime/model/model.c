@@ -112,7 +112,8 @@ static tuff_status choose_architecture(tuff_model *model, tuff_model_head head)
     return TUFF_SUCCESS;
 }
 
-static tuff_status fill_model(tuff_model *model, const char *dir, const tuff_model_create_info *info)
+/* Configuration and parameters' places; no weights. */
+static tuff_status lay_out_model(tuff_model *model, const char *dir, const tuff_model_create_info *info)
 {
     TUFF_TRY(tuff__model_config_load(dir, &model->config));
     if (info->labels || info->label_count)
@@ -121,7 +122,12 @@ static tuff_status fill_model(tuff_model *model, const char *dir, const tuff_mod
         model->config.fields.problem_type = info->problem_type;
     TUFF_TRY(choose_architecture(model, info->head));
     TUFF_TRY(model->architecture->declare(model));
-    TUFF_TRY(place_parameters(model));
+    return place_parameters(model);
+}
+
+static tuff_status fill_model(tuff_model *model, const char *dir, const tuff_model_create_info *info)
+{
+    TUFF_TRY(lay_out_model(model, dir, info));
     TUFF_TRY(tuff_buffer_create(model->device, (uint64_t)model->arena_count * sizeof(float), &model->weights));
     if (info->random_weights)
         return tuff__model_random_weights(model, info->seed);
@@ -151,6 +157,22 @@ tuff_status tuff_model_create(tuff_device *device, const char *dir, const tuff_m
 tuff_status tuff_model_load(tuff_device *device, const char *dir, tuff_model **out_model)
 {
     return tuff_model_create(device, dir, NULL, out_model);
+}
+
+tuff_status tuff_model_describe(const char *dir, tuff_model **out_model)
+{
+    static const tuff_model_create_info defaults = {0};
+    *out_model = NULL;
+    tuff_model *model = tuff__calloc(1, sizeof *model);
+    if (!model)
+        return tuff__fail_memory("model", sizeof *model);
+    const tuff_status status = lay_out_model(model, dir, &defaults);
+    if (status != TUFF_SUCCESS) {
+        tuff_model_destroy(model);
+        return status;
+    }
+    *out_model = model;
+    return TUFF_SUCCESS;
 }
 
 void tuff_model_destroy(tuff_model *model)
@@ -217,6 +239,12 @@ void tuff_model_get_parameter_info(const tuff_model *model, size_t index, tuff_p
     };
 }
 
+static tuff_status check_weights(const tuff_model *model)
+{
+    return model->weights ? TUFF_SUCCESS
+                          : tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "model: described only, it has no weights");
+}
+
 static tuff_status find_parameter(const tuff_model *model, const char *name, size_t size,
                                   const tuff__parameter **out_parameter)
 {
@@ -235,6 +263,7 @@ static tuff_status find_parameter(const tuff_model *model, const char *name, siz
 tuff_status tuff_model_read_parameter(const tuff_model *model, const char *name, float *data, size_t size)
 {
     const tuff__parameter *parameter;
+    TUFF_TRY(check_weights(model));
     TUFF_TRY(find_parameter(model, name, size, &parameter));
     return tuff_buffer_read(model->weights, parameter->offset, data, size);
 }
@@ -242,6 +271,7 @@ tuff_status tuff_model_read_parameter(const tuff_model *model, const char *name,
 tuff_status tuff_model_write_parameter(tuff_model *model, const char *name, const float *data, size_t size)
 {
     const tuff__parameter *parameter;
+    TUFF_TRY(check_weights(model));
     TUFF_TRY(find_parameter(model, name, size, &parameter));
     return tuff_buffer_write(model->weights, parameter->offset, data, size);
 }
@@ -252,6 +282,8 @@ tuff_status tuff__model_graph_create(const tuff_model *model, tuff_graph *graph,
                                      tuff__model_graph **out_model_graph)
 {
     *out_model_graph = NULL;
+    if (!weights)
+        TUFF_TRY(check_weights(model));
     tuff__model_graph *model_graph = tuff__calloc(1, sizeof *model_graph);
     tuff_tensor *parameters = tuff__calloc(model->parameter_count, sizeof *parameters);
     if (!model_graph || !parameters) {

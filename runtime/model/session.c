@@ -172,6 +172,8 @@ static tuff_status find_bucket(tuff__session *session, int64_t batch_size, int64
 tuff_status tuff__session_create(const tuff_model *model, const tuff__session_info *info, tuff__session **out_session)
 {
     *out_session = NULL;
+    if (!model->device)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "session: the model is described only, it has no weights");
     if (info->output == TUFF__SESSION_LOGITS && model->head != TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "session: logits are wanted from a model without a head");
     tuff__session *session = tuff__calloc(1, sizeof *session);

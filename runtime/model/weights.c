@@ -280,6 +280,8 @@ static tuff_status save_weights(const tuff_model *model, tuff__checkpoint_save *
 tuff_status tuff__model_save_files(const tuff_model *model, const tuff_tokenizer *tokenizer,
                                    tuff__checkpoint_save *save)
 {
+    if (!model->weights)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "model: described only, it has no weights");
     TUFF_TRY(save_config(model, save));
     TUFF_TRY(save_weights(model, save));
     return tokenizer ? tuff_tokenizer_save(tokenizer, tuff__checkpoint_save_folder(save)) : TUFF_SUCCESS;

@@ -1,0 +1,219 @@
+/* info.c: `tuff info`: what a model folder holds and what it needs, without running it. */
+#include "args.h"
+
+#include "io/json.h"
+#include "tuff/model.h"
+#include "tuff/tokenizer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *activation_name(tuff_activation activation)
+{
+    static const char *const names[] = {
+        [TUFF_ACTIVATION_NONE] = "none", [TUFF_ACTIVATION_GELU] = "gelu", [TUFF_ACTIVATION_GELU_TANH] = "gelu_tanh",
+        [TUFF_ACTIVATION_SILU] = "silu", [TUFF_ACTIVATION_TANH] = "tanh", [TUFF_ACTIVATION_RELU] = "relu",
+    };
+    return names[activation];
+}
+
+static const char *problem_type_name(tuff_problem_type type)
+{
+    static const char *const names[] = {
+        [TUFF_PROBLEM_TYPE_DEFAULT] = NULL,
+        [TUFF_PROBLEM_TYPE_REGRESSION] = "regression",
+        [TUFF_PROBLEM_TYPE_SINGLE_LABEL_CLASSIFICATION] = "single_label_classification",
+        [TUFF_PROBLEM_TYPE_MULTI_LABEL_CLASSIFICATION] = "multi_label_classification",
+    };
+    return names[type];
+}
+
+/* What the command prints, gathered first so that a failure prints nothing. */
+typedef struct facts {
+    const tuff_model *model;
+    const tuff_model_config *config;
+    const tuff_tokenizer *tokenizer; /* NULL: the folder has none that can be read */
+    uint32_t batch_size, length;
+    tuff_memory_estimate inference, training;
+} facts;
+
+static double mebibytes(uint64_t bytes)
+{
+    return (double)bytes / 1048576.0;
+}
+
+static void print_labels(const tuff_model_config *config)
+{
+    enum { SHOWN = 20 };
+    printf("labels            %lld:", (long long)config->num_labels);
+    for (int64_t i = 0; i < config->num_labels && i < SHOWN; i++)
+        printf("%s %s", i ? "," : "", config->labels[i]);
+    puts(config->num_labels > SHOWN ? ", ..." : "");
+}
+
+static void print_facts(const facts *f)
+{
+    const tuff_model_config *config = f->config;
+    const bool classifies = tuff_model_get_head(f->model) == TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION;
+    const char *problem_type = problem_type_name(config->problem_type);
+    printf("architecture      %s (model_type %s)\n", config->architecture ? config->architecture : "not said",
+           config->model_type);
+    printf("parameters        %llu in %zu tensors\n", (unsigned long long)tuff_model_parameter_count(f->model),
+           tuff_model_parameter_tensor_count(f->model));
+    printf("dtype             %s in the configuration, float32 on the device\n", config->dtype ? config->dtype : "none");
+    printf("layers            %lld of hidden_size %lld, %lld heads of %lld, intermediate_size %lld, %s\n",
+           (long long)config->num_hidden_layers, (long long)config->hidden_size, (long long)config->num_attention_heads,
+           (long long)(config->hidden_size / config->num_attention_heads), (long long)config->intermediate_size,
+           activation_name(config->hidden_act));
+    printf("positions         %lld\n", (long long)config->max_position_embeddings);
+    printf("vocabulary        %lld\n", (long long)config->vocab_size);
+    if (classifies)
+        print_labels(config);
+    if (classifies && problem_type)
+        printf("problem_type      %s\n", problem_type);
+    if (f->tokenizer)
+        printf("tokenizer         %zu tokens, model_max_length %zu\n", tuff_tokenizer_vocab_size(f->tokenizer),
+               tuff_tokenizer_model_max_length(f->tokenizer));
+    else
+        puts("tokenizer         none");
+    printf("memory            for batches of %u x %u tokens\n", f->batch_size, f->length);
+    printf("  inference       %.1f MiB: weights %.1f, activations %.1f\n", mebibytes(f->inference.total),
+           mebibytes(f->inference.weights), mebibytes(f->inference.activations));
+    printf("  training        %.1f MiB: weights %.1f, gradients %.1f, AdamW %.1f, activations %.1f\n",
+           mebibytes(f->training.total), mebibytes(f->training.weights), mebibytes(f->training.gradients),
+           mebibytes(f->training.optimizer), mebibytes(f->training.activations));
+}
+
+static void write_int(tuff__json_writer *writer, const char *key, uint64_t value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_int(writer, (int64_t)value);
+}
+
+static void write_string(tuff__json_writer *writer, const char *key, const char *value)
+{
+    tuff__json_key(writer, key);
+    if (value)
+        tuff__json_write_string(writer, value);
+    else
+        tuff__json_write_null(writer);
+}
+
+static void write_estimate(tuff__json_writer *writer, const char *key, const tuff_memory_estimate *estimate)
+{
+    tuff__json_key(writer, key);
+    tuff__json_begin_object(writer);
+    write_int(writer, "weights", estimate->weights);
+    write_int(writer, "gradients", estimate->gradients);
+    write_int(writer, "optimizer", estimate->optimizer);
+    write_int(writer, "activations", estimate->activations);
+    write_int(writer, "total", estimate->total);
+    tuff__json_end_object(writer);
+}
+
+static void write_config(tuff__json_writer *writer, const tuff_model_config *config)
+{
+    write_string(writer, "model_type", config->model_type);
+    write_string(writer, "architecture", config->architecture);
+    write_string(writer, "dtype", config->dtype);
+    write_string(writer, "hidden_act", activation_name(config->hidden_act));
+    write_string(writer, "problem_type", problem_type_name(config->problem_type));
+    write_int(writer, "num_hidden_layers", (uint64_t)config->num_hidden_layers);
+    write_int(writer, "hidden_size", (uint64_t)config->hidden_size);
+    write_int(writer, "num_attention_heads", (uint64_t)config->num_attention_heads);
+    write_int(writer, "intermediate_size", (uint64_t)config->intermediate_size);
+    write_int(writer, "max_position_embeddings", (uint64_t)config->max_position_embeddings);
+    write_int(writer, "vocab_size", (uint64_t)config->vocab_size);
+}
+
+static tuff_status print_json(const facts *f)
+{
+    tuff__json_writer writer = {0};
+    tuff__json_begin_object(&writer);
+    write_config(&writer, f->config);
+    write_int(&writer, "parameters", tuff_model_parameter_count(f->model));
+    write_int(&writer, "tensors", tuff_model_parameter_tensor_count(f->model));
+    if (tuff_model_get_head(f->model) == TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION) {
+        tuff__json_key(&writer, "labels");
+        tuff__json_begin_array(&writer);
+        for (int64_t i = 0; i < f->config->num_labels; i++)
+            tuff__json_write_string(&writer, f->config->labels[i]);
+        tuff__json_end_array(&writer);
+    }
+    if (f->tokenizer) {
+        write_int(&writer, "tokenizer_vocab_size", tuff_tokenizer_vocab_size(f->tokenizer));
+        write_int(&writer, "model_max_length", tuff_tokenizer_model_max_length(f->tokenizer));
+    }
+    write_int(&writer, "batch_size", f->batch_size);
+    write_int(&writer, "sequence_length", f->length);
+    write_estimate(&writer, "inference_memory", &f->inference);
+    write_estimate(&writer, "training_memory", &f->training);
+    tuff__json_end_object(&writer);
+    return tuff__json_finish_line(&writer, stdout, "standard output");
+}
+
+static tuff_status print_model(const tuff_model *model, const tuff_tokenizer *tokenizer, int64_t batch_size,
+                               int64_t length, bool json)
+{
+    facts f = {
+        .model = model,
+        .config = tuff_model_get_config(model),
+        .tokenizer = tokenizer,
+        .batch_size = (uint32_t)batch_size,
+        .length = (uint32_t)length,
+    };
+    if (length > f.config->max_position_embeddings)
+        f.length = (uint32_t)f.config->max_position_embeddings;
+    tuff_model_estimate_memory(model, f.batch_size, f.length, false, &f.inference);
+    tuff_model_estimate_memory(model, f.batch_size, f.length, true, &f.training);
+    if (json)
+        return print_json(&f);
+    print_facts(&f);
+    return TUFF_SUCCESS;
+}
+
+static tuff_status describe(const char *name, int64_t batch_size, int64_t length, bool json)
+{
+    tuff_model *model = NULL;
+    tuff_tokenizer *tokenizer = NULL;
+    char *dir = NULL;
+    tuff_status status = tuff_model_find(name, &dir);
+    if (status == TUFF_SUCCESS)
+        status = tuff_model_describe(dir, &model);
+    if (status == TUFF_SUCCESS) {
+        if (tuff_tokenizer_load(dir, &tokenizer) != TUFF_SUCCESS)
+            fprintf(stderr, "tuff: %s\n", tuff_last_error()); /* a model without a tokenizer is still a model */
+        status = print_model(model, tokenizer, batch_size, length, json);
+    }
+    tuff_tokenizer_destroy(tokenizer);
+    tuff_model_destroy(model);
+    tuff_free(dir);
+    return status;
+}
+
+int tuff__cmd_info(int argc, char **argv)
+{
+    int64_t batch_size = 32, length = 128;
+    bool json = false;
+    const tuff__arg options[] = {
+        {.name = "batch-size", .kind = TUFF__ARG_INT, .value = &batch_size, .min = 1, .max = 1 << 16,
+         .help = "sequences in the batch that memory is computed for (default: 32)"},
+        {.name = "max-length", .kind = TUFF__ARG_INT, .value = &length, .min = 1, .max = 1 << 20,
+         .help = "tokens of each sequence in it (default: 128)"},
+        {.name = "json", .kind = TUFF__ARG_FLAG, .value = &json, .help = "print one line of JSON"},
+        {0},
+    };
+    tuff__args args = {
+        .command = "info",
+        .usage = "MODEL",
+        .summary = "Prints what a model folder holds: architecture, parameters, labels, tokenizer, and the memory that "
+                   "inference and training need. Nothing is allocated for it.",
+        .options = options,
+        .min_positionals = 1,
+        .max_positionals = 1,
+    };
+    const int code = tuff__args_parse(&args, argc, argv);
+    if (code >= 0)
+        return code;
+    return describe(args.positionals[0], batch_size, length, json) == TUFF_SUCCESS ? 0 : tuff__report_failure();
+}
