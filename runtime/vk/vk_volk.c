@@ -1,15 +1,8 @@
 /* vk_volk.c: owns volk's code, compiled into the library so that nothing links against a Vulkan loader. volk.c lies
- * beside volk.h in every distribution of it. Its function pointers carry Vulkan's names and stay inside the library. */
-#if defined(__GNUC__)
-#pragma GCC visibility push(hidden)
-#endif
-
+ * beside volk.h in every distribution of it. Its function pointers carry Vulkan's names; -fvisibility=hidden keeps them
+ * inside the library. */
 #define VOLK_IMPLEMENTATION
 #include <volk.h>
-
-#if defined(__GNUC__)
-#pragma GCC visibility pop
-#endif
 
 /* ISO C wants a declaration in every translation unit. */
 typedef int tuff__volk_is_compiled_here;
