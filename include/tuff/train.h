@@ -47,7 +47,7 @@ typedef struct tuff_trainer_create_info {
     uint64_t seed;         /* of dropout; default 0 */
     /* A smaller batch is filled up to this many rows, which do not count, so that it needs no graph of its own; default
      * (0): it is not. */
-    uint32_t per_device_train_batch_size, per_device_eval_batch_size;
+    uint32_t per_device_train_batch_size;
 } tuff_trainer_create_info;
 
 /* Rows of one batch, padded to max_length columns by the caller or shorter: row r has lengths[r] valid ids. */
@@ -79,8 +79,6 @@ TUFF_API void tuff_trainer_destroy(tuff_trainer *trainer);
  * fails with INVALID_ARGUMENT and names the step; the weights are then of no use. */
 TUFF_API tuff_status tuff_trainer_step(tuff_trainer *trainer, const tuff_batch *batches, size_t count,
                                        tuff_step_result *out_result);
-/* Logits of one batch without dropout, [count, num_labels]; labels may be NULL. */
-TUFF_API tuff_status tuff_trainer_predict(tuff_trainer *trainer, const tuff_batch *batch, float *out_logits);
 
 /* -- from a table of texts to a saved folder ----------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* schedule.c: owns what depends on a step's number alone. It knows no model and no device. */
 #include "schedule.h"
 
-#include "../philox.h"
+#include "../ops/philox.h"
 
 #include <math.h>
 
@@ -17,7 +17,7 @@ const char *tuff__lr_scheduler_name(tuff_lr_scheduler_type type)
     return (size_t)type < sizeof names / sizeof names[0] ? names[type] : NULL;
 }
 
-/* The share of the peak rate after the warm-up; `done` and `left_after_warmup` count steps. */
+/* The share of the peak rate when `done` of `steps` steps after the warm-up are done. */
 static double decay(tuff_lr_scheduler_type type, double done, double steps)
 {
     const double pi = 3.14159265358979323846;
@@ -60,21 +60,21 @@ tuff_step_parameters tuff__step_parameters(uint64_t seed, uint64_t step, double 
     };
 }
 
-enum { ORDER_STREAM = 0x5244524F }; /* "ORDR": keeps these draws apart from dropout's, whose last word is 0 */
+enum { ORDER_STREAM = 0x5244524F }; /* "ORDR": keeps these draws apart from dropout's, whose last word is small */
 
 typedef struct draws {
-    uint32_t key[2], counter[4], words[4];
-    uint32_t used; /* of the four words */
+    uint32_t key[2], counter[4], used; /* of the four words */
+    tuff__philox_words words;
 } draws;
 
 static uint32_t next_word(draws *state)
 {
     if (state->used == 4) {
-        tuff__philox4x32(state->counter, state->key, state->words);
+        state->words = tuff__philox(state->counter, state->key);
         state->counter[0]++;
         state->used = 0;
     }
-    return state->words[state->used++];
+    return state->words.word[state->used++];
 }
 
 /* Uniform in [0, bound): the high half of word·bound, without the words that would favour some results. */

@@ -11,6 +11,7 @@
 #include "schedule.h"
 
 #include "../log.h"
+#include "../model/session.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,7 +21,6 @@ typedef enum graph_kind {
     GRAPH_GRADIENT,          /* forward, backward into the gradient buffer, scaled by the batch's share of the rows */
     GRAPH_ACCUMULATE,        /* accumulated = accumulated·keep + gradients */
     GRAPH_UPDATE,            /* norm and AdamW over the accumulated gradients */
-    GRAPH_PREDICT,           /* forward without dropout */
 } graph_kind;
 
 typedef struct step_graph {
@@ -31,7 +31,7 @@ typedef struct step_graph {
     tuff__model_graph *model_graph;
     tuff__model_inputs inputs;
     tuff_tensor labels, step_parameters, factor;
-    tuff_tensor loss, norm, logits;
+    tuff_tensor logits, loss, norm;
 } step_graph;
 
 /* Each graph owns its activations, so of the many shapes only the latest are kept; making one again takes milliseconds. */
@@ -49,15 +49,6 @@ struct tuff_trainer {
     int32_t *rows;  /* input_ids, token_type_ids, lengths, labels as the graph wants them */
     size_t row_capacity;
 };
-
-int64_t tuff__length_bucket(int64_t length, int64_t limit)
-{
-    int64_t step = 8;
-    while (length > 8 * step)
-        step *= 2;
-    const int64_t bucket = (length + step - 1) / step * step;
-    return bucket < limit ? bucket : limit;
-}
 
 /* -- create ------------------------------------------------------------------------------------------------------- */
 
@@ -199,8 +190,7 @@ static tuff_tensor flat(const tuff_trainer *trainer, tuff_graph *graph, const ch
 static void record_forward(const tuff_trainer *trainer, step_graph *step)
 {
     tuff__model_make_inputs(step->graph, step->batch_size, step->length, &step->inputs);
-    if (step->kind != GRAPH_PREDICT)
-        step->inputs.step_parameters = step->step_parameters = tuff_graph_step_parameters(step->graph);
+    step->inputs.step_parameters = step->step_parameters = tuff_graph_step_parameters(step->graph);
     step->inputs.dropout = (float)trainer->info.dropout;
     tuff__model_outputs outputs = {0};
     tuff__model_build(step->model_graph, &step->inputs, &outputs);
@@ -275,8 +265,6 @@ static tuff_status record_batch_graph(tuff_trainer *trainer, step_graph *step)
 {
     TUFF_TRY(tuff__model_graph_create(trainer->model, step->graph, NULL, &step->model_graph));
     record_forward(trainer, step);
-    if (step->kind == GRAPH_PREDICT)
-        return TUFF_SUCCESS;
     record_loss(trainer, step);
     TUFF_TRY(record_backward(trainer, step));
     if (step->kind == GRAPH_UPDATE_FROM_BATCH)
@@ -293,13 +281,12 @@ static tuff_status step_graph_create(tuff_trainer *trainer, step_graph *step)
         record_accumulate(trainer, step);
     else
         TUFF_TRY(record_batch_graph(trainer, step));
-    const tuff_tensor wanted[] = {step->loss, step->norm, step->logits};
-    tuff_tensor outputs[3];
+    tuff_tensor outputs[2];
     size_t count = 0;
-    for (size_t i = 0; i < 3; i++)
-        /* Training does not read its logits. */
-        if (wanted[i].id && (i < 2 || step->kind == GRAPH_PREDICT))
-            outputs[count++] = wanted[i];
+    if (step->loss.id)
+        outputs[count++] = step->loss;
+    if (step->norm.id)
+        outputs[count++] = step->norm;
     return tuff_graph_compile(step->graph, outputs, count);
 }
 
@@ -356,19 +343,18 @@ static tuff_status find_graph(tuff_trainer *trainer, graph_kind kind, int64_t ba
 
 /* -- batches ------------------------------------------------------------------------------------------------------ */
 
-static tuff_status check_batch(const tuff_trainer *trainer, const tuff_batch *batch, bool training)
+static tuff_status check_batch(const tuff_trainer *trainer, const tuff_batch *batch)
 {
     const tuff_model_config *config = tuff_model_get_config(trainer->model);
-    if (batch->count == 0 || !batch->input_ids || !batch->lengths || (training && !batch->labels))
-        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: a batch needs rows, input_ids, lengths%s",
-                          training ? " and labels" : "");
+    if (batch->count == 0 || !batch->input_ids || !batch->lengths || !batch->labels)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: a batch needs rows, input_ids, lengths and labels");
     for (size_t r = 0; r < batch->count; r++) {
         const int64_t length = batch->lengths[r];
         if (length < 1 || (size_t)length > batch->max_length || length > config->max_position_embeddings)
             return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
                               "trainer: row %zu of the batch has %lld ids, wanted 1 to %zu, and at most the model's %lld",
                               r, (long long)length, batch->max_length, (long long)config->max_position_embeddings);
-        const int32_t label = batch->labels ? batch->labels[r] : -100;
+        const int32_t label = batch->labels[r];
         if (label != -100 && (label < 0 || label >= config->num_labels))
             return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: row %zu has label %d, wanted 0 to %lld or -100", r,
                               label, (long long)config->num_labels - 1);
@@ -403,7 +389,7 @@ static tuff_status write_batch(tuff_trainer *trainer, const step_graph *step, co
     memset(types, 0, cells * sizeof *types);
     for (size_t r = 0; r < rows; r++) {
         lengths[r] = r < batch->count ? batch->lengths[r] : 1;
-        labels[r] = r < batch->count && batch->labels ? batch->labels[r] : -100;
+        labels[r] = r < batch->count ? batch->labels[r] : -100;
         if (r >= batch->count)
             continue;
         const size_t size = (size_t)lengths[r] * sizeof *ids;
@@ -414,7 +400,7 @@ static tuff_status write_batch(tuff_trainer *trainer, const step_graph *step, co
     TUFF_TRY(tuff_graph_write(step->graph, step->inputs.input_ids, ids, cells * sizeof *ids));
     TUFF_TRY(tuff_graph_write(step->graph, step->inputs.token_type_ids, types, cells * sizeof *types));
     TUFF_TRY(tuff_graph_write(step->graph, step->inputs.key_lengths, lengths, rows * sizeof *lengths));
-    return step->labels.id ? tuff_graph_write(step->graph, step->labels, labels, rows * sizeof *labels) : TUFF_SUCCESS;
+    return tuff_graph_write(step->graph, step->labels, labels, rows * sizeof *labels);
 }
 
 static size_t counted_rows(const tuff_batch *batch)
@@ -516,7 +502,7 @@ tuff_status tuff__trainer_walk_step(tuff_trainer *trainer, const tuff_batch *bat
 {
     double learning_rate;
     step_graph *step;
-    TUFF_TRY(check_batch(trainer, batch, true));
+    TUFF_TRY(check_batch(trainer, batch));
     const tuff_step_parameters parameters = next_parameters(trainer, &learning_rate);
     TUFF_TRY(prepare_update(trainer, batch, &parameters, &step));
     return tuff__walk_graph(step->graph, visit, user);
@@ -534,7 +520,7 @@ tuff_status tuff_trainer_step(tuff_trainer *trainer, const tuff_batch *batches, 
     if (count == 0)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: an update needs at least 1 batch");
     for (size_t i = 0; i < count; i++)
-        TUFF_TRY(check_batch(trainer, &batches[i], true));
+        TUFF_TRY(check_batch(trainer, &batches[i]));
     const tuff_step_parameters parameters = next_parameters(trainer, &result.learning_rate);
     if (count == 1)
         TUFF_TRY(update_from_batch(trainer, batches, &parameters, &result));
@@ -549,24 +535,4 @@ tuff_status tuff_trainer_step(tuff_trainer *trainer, const tuff_batch *batches, 
                       "training: step %llu gave loss %g and gradient norm %g, wanted finite numbers; a lower "
                       "learning_rate (now %g) or more warmup_steps usually helps",
                       (unsigned long long)result.step, result.loss, result.grad_norm, trainer->info.learning_rate);
-}
-
-tuff_status tuff_trainer_predict(tuff_trainer *trainer, const tuff_batch *batch, float *out_logits)
-{
-    TUFF_TRY(check_batch(trainer, batch, false));
-    step_graph *step;
-    TUFF_TRY(find_graph(trainer, GRAPH_PREDICT, filled_rows(batch->count, trainer->info.per_device_eval_batch_size),
-                        batch_columns(trainer, batch), &step));
-    TUFF_TRY(write_batch(trainer, step, batch));
-    TUFF_TRY(tuff_graph_run(step->graph));
-    const size_t label_count = (size_t)tuff_model_get_config(trainer->model)->num_labels;
-    const size_t count = (size_t)step->batch_size * label_count;
-    float *logits = tuff__malloc(count * sizeof *logits);
-    if (!logits)
-        return tuff__fail_memory("logits", count * sizeof *logits);
-    const tuff_status status = tuff_graph_read(step->graph, step->logits, logits, count * sizeof *logits);
-    if (status == TUFF_SUCCESS)
-        memcpy(out_logits, logits, batch->count * label_count * sizeof *logits);
-    tuff__free(logits);
-    return status;
 }

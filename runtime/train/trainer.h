@@ -7,11 +7,6 @@
 
 #include "tuff/train.h"
 
-/* The columns that a batch whose longest row has `length` ids is padded to: multiples of 8 up to 64, of 16 up to 128, of
- * 32 up to 256 and so on, so that at most an eighth or 7 columns of it are wasted and a model meets few shapes; never
- * above `limit`, which is at least `length`. */
-int64_t tuff__length_bucket(int64_t length, int64_t limit);
-
 /* The weights of every parameter, as they lie in the model's arena: for keeping the best of them aside. */
 tuff_status tuff__trainer_read_weights(const tuff_trainer *trainer, float *data);
 tuff_status tuff__trainer_write_weights(tuff_trainer *trainer, const float *data);
