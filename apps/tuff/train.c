@@ -4,6 +4,7 @@
 #include "os.h"
 #include "tuff/train.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -185,32 +186,31 @@ static int run(train_options *o)
     return code;
 }
 
-/* The names and defaults of transformers' TrainingArguments and run_classification.py; a row without help is a second
- * name of the row above it. */
-static int parse_and_run(train_options *o, int argc, char **argv)
+/* The options, with the names and defaults of transformers' TrainingArguments and run_classification.py. A row without
+ * help is a second name of the row above it. Each function adds its rows and returns how many. */
+static size_t data_options(train_options *o, tuff__arg *out_options)
 {
     tuff_training_arguments *a = &o->arguments;
-    tuff_trainer_create_info *t = &a->trainer;
-    const double most = 1e9, many = 9e15;
+    const double most = 1e9;
     const tuff__arg options[] = {
         {"task", TUFF__ARG_CHOICE, &o->task, .choices = "text-classification",
          .help = "what is trained (default: text-classification)"},
         {"model", TUFF__ARG_STRING, &a->model, .metavar = "DIR",
          .help = "folder with config.json and a tokenizer; without weights in it, all start at random"},
-        {"model-name-or-path", TUFF__ARG_STRING, &a->model},
+        {"model-name-or-path", TUFF__ARG_STRING, &a->model, .help = NULL},
         {"train", TUFF__ARG_STRING, &a->train_file, .metavar = "FILE",
          .help = "training rows: .csv, .tsv, .jsonl or .json"},
-        {"train-file", TUFF__ARG_STRING, &a->train_file},
+        {"train-file", TUFF__ARG_STRING, &a->train_file, .help = NULL},
         {"eval", TUFF__ARG_STRING, &a->eval_file, .metavar = "FILE", .help = "held-out rows (default: none)"},
-        {"eval-file", TUFF__ARG_STRING, &a->eval_file},
-        {"validation-file", TUFF__ARG_STRING, &a->eval_file},
+        {"eval-file", TUFF__ARG_STRING, &a->eval_file, .help = NULL},
+        {"validation-file", TUFF__ARG_STRING, &a->eval_file, .help = NULL},
         {"text-column", TUFF__ARG_STRING, &a->text_column, .help = "column of the text (default: text)"},
         {"text-pair-column", TUFF__ARG_STRING, &a->text_pair_column,
          .help = "column of a second text (default: single texts)"},
         {"label-column", TUFF__ARG_STRING, &a->label_column, .help = "column of the label's name (default: label)"},
         {"output", TUFF__ARG_STRING, &a->output_dir, .metavar = "DIR",
          .help = "folder for the model, log.jsonl and log.html; replaced once training has succeeded"},
-        {"output-dir", TUFF__ARG_STRING, &a->output_dir},
+        {"output-dir", TUFF__ARG_STRING, &a->output_dir, .help = NULL},
         {"device", TUFF__ARG_STRING, &o->device, .metavar = "NAME",
          .help = "cpu, reference, vulkan, vulkan:N or part of a name (default: the best Vulkan GPU, else cpu)"},
         {"random-weights", TUFF__ARG_FLAG, &a->random_weights,
@@ -221,6 +221,17 @@ static int parse_and_run(train_options *o, int argc, char **argv)
          .help = "use the first N training rows (default: all)"},
         {"max-eval-samples", TUFF__ARG_INT, &o->max_eval_samples, .min = 1, .max = most,
          .help = "use the first N held-out rows (default: all)"},
+    };
+    memcpy(out_options, options, sizeof options);
+    return sizeof options / sizeof options[0];
+}
+
+static size_t update_options(train_options *o, tuff__arg *out_options)
+{
+    tuff_training_arguments *a = &o->arguments;
+    tuff_trainer_create_info *t = &a->trainer;
+    const double many = 9e15;
+    const tuff__arg options[] = {
         {"per-device-train-batch-size", TUFF__ARG_INT, &o->train_batch, .min = 1, .max = 65536,
          .help = "rows of a batch (default: 8)"},
         {"per-device-eval-batch-size", TUFF__ARG_INT, &o->eval_batch, .min = 1, .max = 65536,
@@ -257,6 +268,16 @@ static int parse_and_run(train_options *o, int argc, char **argv)
          .help = "leave out the last batch of an epoch where it is not full"},
         {"seed", TUFF__ARG_INT, &o->seed, .min = 0, .max = many,
          .help = "of new weights, order and dropout (default: 42)"},
+    };
+    memcpy(out_options, options, sizeof options);
+    return sizeof options / sizeof options[0];
+}
+
+static size_t interval_options(train_options *o, tuff__arg *out_options)
+{
+    tuff_training_arguments *a = &o->arguments;
+    const double many = 9e15;
+    const tuff__arg options[] = {
         {"logging-strategy", TUFF__ARG_CHOICE, &o->logging_strategy, .choices = "no|epoch|steps",
          .help = "when a line of log.jsonl is due (default: steps)"},
         {"logging-steps", TUFF__ARG_INT, &o->logging_steps, .min = 1, .max = many, .help = "(default: 10)"},
@@ -270,27 +291,14 @@ static int parse_and_run(train_options *o, int argc, char **argv)
          .help = "save the weights of the best evaluation, not the last"},
         {"metric-for-best-model", TUFF__ARG_CHOICE, &o->metric_for_best_model, .choices = "loss|accuracy|f1",
          .help = "(default: loss)"},
-        {.name = NULL},
     };
-    tuff__args args = {
-        .command = "train",
-        .usage = "--model DIR --train FILE --output DIR",
-        .summary = "Fine-tunes a text classifier and saves it as a Hugging Face folder. Options are those of "
-                   "transformers' TrainingArguments, with dashes or underscores.",
-        .epilogue = "Example:\n  tuff train --model bert-base --train train.csv --eval dev.csv --text-column title "
-                    "--label-column topic --output out --learning-rate 3e-5",
-        .options = options,
-    };
-    int code = tuff__args_parse(&args, argc, argv);
-    code = code >= 0 ? code : require("model", a->model);
-    code = code >= 0 ? code : require("train", a->train_file);
-    code = code >= 0 ? code : require("output", a->output_dir);
-    return code >= 0 ? code : run(o);
+    memcpy(out_options, options, sizeof options);
+    return sizeof options / sizeof options[0];
 }
 
 int tuff__cmd_train(int argc, char **argv)
 {
-    train_options options = {
+    train_options o = {
         .task = "text-classification",
         .lr_scheduler_type = "linear",
         .train_sampling_strategy = "random",
@@ -302,5 +310,23 @@ int tuff__cmd_train(int argc, char **argv)
         .seed = 42,
         .arguments.trainer.max_grad_norm = 1,
     };
-    return parse_and_run(&options, argc, argv);
+    tuff__arg options[64] = {{.name = NULL}}; /* what is left ends the table */
+    size_t count = data_options(&o, options);
+    count += update_options(&o, options + count);
+    count += interval_options(&o, options + count);
+    assert(count < sizeof options / sizeof options[0]);
+    tuff__args args = {
+        .command = "train",
+        .usage = "--model DIR --train FILE --output DIR",
+        .summary = "Fine-tunes a text classifier and saves it as a Hugging Face folder. Options are those of "
+                   "transformers' TrainingArguments, with dashes or underscores.",
+        .epilogue = "Example:\n  tuff train --model bert-base --train train.csv --eval dev.csv --text-column title "
+                    "--label-column topic --output out --learning-rate 3e-5",
+        .options = options,
+    };
+    int code = tuff__args_parse(&args, argc, argv);
+    code = code >= 0 ? code : require("model", o.arguments.model);
+    code = code >= 0 ? code : require("train", o.arguments.train_file);
+    code = code >= 0 ? code : require("output", o.arguments.output_dir);
+    return code >= 0 ? code : run(&o);
 }
