@@ -40,25 +40,41 @@ vec4 row_of_b(uint k)
 void add_step(uint k)
 {
     float left[ROWS];
-    [[unroll]] for (uint i = 0u; i < ROWS; i++)
-        left[i] = a[a_at[i] + (transpose_a ? k * push.lda : k)];
+    const uint step = transpose_a ? k * push.lda : k;
+    if (transpose_a && (vectors & 1u) != 0u) // m is a multiple of four: four rows are inside or outside together
+        [[unroll]] for (uint i = 0u; i < ROWS; i += 4u) {
+            const vec4 rows = a_fours[(a_at[i] + step) / 4u];
+            left[i] = rows.x;
+            left[i + 1u] = rows.y;
+            left[i + 2u] = rows.z;
+            left[i + 3u] = rows.w;
+        }
+    else
+        [[unroll]] for (uint i = 0u; i < ROWS; i++)
+            left[i] = a[a_at[i] + step];
     add_products(left, row_of_b(k));
 }
 
 void add_four_steps(uint k)
 {
-    vec4 left[ROWS];
+    if (transpose_a) {
+        add_step(k);
+        add_step(k + 1u);
+        add_step(k + 2u);
+        add_step(k + 3u);
+        return;
+    }
     mat4 right; // [k][column]
     if (transpose_b)
         right = transpose(mat4(read_b(b_at[0] + k), read_b(b_at[1] + k), read_b(b_at[2] + k), read_b(b_at[3] + k)));
     else
         right = mat4(row_of_b(k), row_of_b(k + 1u), row_of_b(k + 2u), row_of_b(k + 3u));
     [[unroll]] for (uint i = 0u; i < ROWS; i++) {
-        left[i] = read_a(a_at[i] + k);
-        sums[i] += left[i].x * right[0];
-        sums[i] += left[i].y * right[1];
-        sums[i] += left[i].z * right[2];
-        sums[i] += left[i].w * right[3];
+        const vec4 left = read_a(a_at[i] + k);
+        sums[i] += left.x * right[0];
+        sums[i] += left.y * right[1];
+        sums[i] += left.z * right[2];
+        sums[i] += left.w * right[3];
     }
 }
 
@@ -103,9 +119,8 @@ void main()
         b_at[j] = b_start + min(first_n + j * LANES, push.n - 1u) * (transpose_b ? push.ldb : 1u);
 
     uint k = start_k;
-    if (!transpose_a)
-        for (; k + 4u <= end_k; k += 4u)
-            add_four_steps(k);
+    for (; k + 4u <= end_k; k += 4u)
+        add_four_steps(k);
     for (; k < end_k; k++)
         add_step(k);
 
