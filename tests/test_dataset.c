@@ -83,6 +83,25 @@ static void test_tsv(void **state)
     check(parse("a\tb\n\t\n", TUFF__TABLE_TSV), "a|b|\n||");
 }
 
+static void count_warning(void *user, tuff_log_level level, const char *message)
+{
+    int *count = user;
+    *count += level == TUFF_LOG_WARNING && strstr(message, "data: line 2: a quoted field goes on over several lines");
+}
+
+static void test_tsv_without_quoting(void **state)
+{
+    (void)state;
+    static const char text[] = "id\ttext\n1\t\"so he said\n2\tfine\" he said\n";
+    int warnings = 0;
+    tuff_set_log(count_warning, &warnings);
+    check(parse(text, TUFF__TABLE_TSV_RAW), "id|text|\n1|\"so he said|\n2|fine\" he said|");
+    assert_int_equal(warnings, 0);
+    check(parse(text, TUFF__TABLE_TSV), "id|text|\n1|so he said\n2\tfine he said|");
+    assert_int_equal(warnings, 1);
+    tuff_set_log(NULL, NULL);
+}
+
 static void test_csv_lines(void **state)
 {
     (void)state;
@@ -263,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_csv),
         cmocka_unit_test(test_tsv),
+        cmocka_unit_test(test_tsv_without_quoting),
         cmocka_unit_test(test_csv_lines),
         cmocka_unit_test(test_csv_refuses),
         cmocka_unit_test(test_json_lines),

@@ -6,6 +6,7 @@
 #include "dataset.h"
 
 #include "../alloc.h"
+#include "../log.h"
 #include "../os.h"
 #include "file.h"
 #include "json.h"
@@ -87,8 +88,10 @@ static tuff_status add_cell(tuff__table *table, uint32_t column_index, size_t of
 typedef struct csv_reader {
     tuff__table *table;
     char delimiter;
-    size_t at, line;
+    bool quotes; /* whether a quote that begins a field quotes it */
     bool has_header;
+    size_t at, line;
+    size_t spanning_line; /* where the first field over several lines begins; 0: there is none */
 } csv_reader;
 
 static bool ends_line(char character)
@@ -120,6 +123,8 @@ static tuff_status read_quoted(csv_reader *reader, size_t *out)
             const bool doubled = reader->at + 1 < table->size && text[reader->at + 1] == '"';
             if (!doubled) {
                 reader->at++;
+                if (reader->line != first_line && !reader->spanning_line)
+                    reader->spanning_line = first_line;
                 return TUFF_SUCCESS;
             }
             reader->at++;
@@ -127,8 +132,9 @@ static tuff_status read_quoted(csv_reader *reader, size_t *out)
         reader->line += character == '\n' || (character == '\r' && text[reader->at + 1] != '\n');
         text[(*out)++] = text[reader->at++];
     }
-    return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: line %zu: a quoted field begins here and is never closed",
-                      table->path, first_line);
+    return tuff__fail(
+        TUFF_ERROR_INVALID_FILE, "%s: line %zu: a quoted field begins here and is never closed%s", table->path,
+        first_line, table->format == TUFF__TABLE_TSV ? " (a file written without quoting has the format tsv-raw)" : "");
 }
 
 /* Reads one field up to its delimiter, line end or the end of the text, and unquotes it in place. */
@@ -138,7 +144,7 @@ static tuff_status read_field(csv_reader *reader, size_t *out_offset, size_t *ou
     char *const text = table->text;
     const size_t offset = reader->at;
     size_t end = offset;
-    if (reader->at < table->size && text[reader->at] == '"')
+    if (reader->quotes && reader->at < table->size && text[reader->at] == '"')
         TUFF_TRY(read_quoted(reader, &end));
     while (reader->at < table->size && text[reader->at] != reader->delimiter && !ends_line(text[reader->at]))
         text[end++] = text[reader->at++];
@@ -184,15 +190,24 @@ static tuff_status read_record(csv_reader *reader)
     return TUFF_SUCCESS;
 }
 
-static tuff_status parse_csv(tuff__table *table, size_t start, char delimiter)
+static tuff_status parse_csv(tuff__table *table, size_t start)
 {
-    csv_reader reader = {.table = table, .delimiter = delimiter, .at = start, .line = 1};
+    csv_reader reader = {.table = table,
+                         .delimiter = table->format == TUFF__TABLE_CSV ? ',' : '\t',
+                         .quotes = table->format != TUFF__TABLE_TSV_RAW,
+                         .at = start,
+                         .line = 1};
     while (reader.at < table->size) {
         if (ends_line(table->text[reader.at]))
             skip_line_end(&reader);
         else
             TUFF_TRY(read_record(&reader));
     }
+    if (reader.spanning_line && table->format == TUFF__TABLE_TSV)
+        tuff__log(TUFF_LOG_WARNING,
+                  "dataset: %s: line %zu: a quoted field goes on over several lines; if this file was written without "
+                  "quoting, its format is tsv-raw",
+                  table->path, reader.spanning_line);
     return TUFF_SUCCESS;
 }
 
@@ -352,9 +367,9 @@ static tuff_status parse_json(tuff__table *table, size_t start)
 static const struct {
     const char *name;
     tuff__table_format format;
-} formats[] = {{"auto", TUFF__TABLE_AUTO}, {"csv", TUFF__TABLE_CSV},          {"tsv", TUFF__TABLE_TSV},
-               {"json", TUFF__TABLE_JSON}, {"jsonl", TUFF__TABLE_JSON_LINES}, {"ndjson", TUFF__TABLE_JSON_LINES},
-               {"text", TUFF__TABLE_LINES}};
+} formats[] = {{"csv", TUFF__TABLE_CSV},          {"tsv", TUFF__TABLE_TSV},           {"json", TUFF__TABLE_JSON},
+               {"jsonl", TUFF__TABLE_JSON_LINES}, {"ndjson", TUFF__TABLE_JSON_LINES}, {"text", TUFF__TABLE_LINES},
+               {"auto", TUFF__TABLE_AUTO},        {"tsv-raw", TUFF__TABLE_TSV_RAW}};
 enum { FORMAT_COUNT = sizeof formats / sizeof formats[0] };
 
 tuff_status tuff__table_format_parse(const char *name, tuff__table_format *out_format)
@@ -365,7 +380,7 @@ tuff_status tuff__table_format_parse(const char *name, tuff__table_format *out_f
             return TUFF_SUCCESS;
         }
     return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
-                      "'%s' is not a format of a table, wanted auto, csv, tsv, json, jsonl or text", name);
+                      "'%s' is not a format of a table, wanted auto, csv, tsv, tsv-raw, json, jsonl or text", name);
 }
 
 /* By extension, in any case of letters. */
@@ -377,8 +392,8 @@ static tuff__table_format format_of_path(const char *path)
         const char letter = dot[i + 1];
         extension[i] = letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
     }
-    for (size_t i = 1; i + 1 < FORMAT_COUNT; i++)
-        if (strcmp(formats[i].name, extension) == 0)
+    for (size_t i = 0; i < FORMAT_COUNT; i++)
+        if (formats[i].format != TUFF__TABLE_AUTO && strcmp(formats[i].name, extension) == 0)
             return formats[i].format;
     return TUFF__TABLE_LINES;
 }
@@ -409,10 +424,9 @@ static tuff_status parse_table(tuff__table *table)
         return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: is empty", table->path);
     switch (table->format) {
     case TUFF__TABLE_CSV:
-        TUFF_TRY(parse_csv(table, start, ','));
-        break;
     case TUFF__TABLE_TSV:
-        TUFF_TRY(parse_csv(table, start, '\t'));
+    case TUFF__TABLE_TSV_RAW:
+        TUFF_TRY(parse_csv(table, start));
         break;
     case TUFF__TABLE_JSON_LINES:
     case TUFF__TABLE_JSON:

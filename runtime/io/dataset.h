@@ -8,7 +8,9 @@
  * lenient: a quote that begins a field quotes it, in TSV too; in such a field "" is a quote, and delimiters and line
  * ends are text; what follows the closing quote is appended as it stands; a quote inside an unquoted field is text.
  * Lines end at \n, \r\n or \r. Empty lines are skipped (write "" for an empty text in a table of one column). Stricter
- * than Python: a quote that is never closed is refused, and so is a row with more or fewer fields than the header.
+ * than Python: a quote that is never closed is refused, and so is a row with more or fewer fields than the header. Many
+ * TSV files of the field were written without quoting, and a text that begins with a quote then swallows lines: a TSV
+ * field over several lines is logged as a warning, and the format "tsv-raw" takes quotes as text.
  *
  * JSON Lines and JSON arrays hold objects; a column is a key. Strings are taken as they are, numbers and booleans in
  * JSON's spelling; null, arrays, objects and missing keys matter only in a column that is asked for.
@@ -22,15 +24,16 @@
 #include "../status.h"
 
 typedef enum tuff__table_format {
-    TUFF__TABLE_AUTO = 0,       /* by the file name's extension: .csv .tsv .jsonl .ndjson .json; else plain lines */
-    TUFF__TABLE_CSV = 1,        /* "csv" */
-    TUFF__TABLE_TSV = 2,        /* "tsv" */
-    TUFF__TABLE_JSON_LINES = 3, /* "jsonl" */
-    TUFF__TABLE_JSON = 4,       /* "json" */
-    TUFF__TABLE_LINES = 5,      /* "text" */
+    TUFF__TABLE_AUTO = 0, /* by the file name's extension: .csv .tsv .jsonl .ndjson .json; else plain lines */
+    TUFF__TABLE_CSV,
+    TUFF__TABLE_TSV,
+    TUFF__TABLE_JSON_LINES,
+    TUFF__TABLE_JSON,
+    TUFF__TABLE_LINES,
+    TUFF__TABLE_TSV_RAW,
 } tuff__table_format;
 
-/* The format of a name as in the comments above, "auto" too. TUFF_ERROR_INVALID_ARGUMENT names those there are. */
+/* The format of "auto", "csv", "tsv", "tsv-raw", "json", "jsonl" or "text". TUFF_ERROR_INVALID_ARGUMENT names them. */
 tuff_status tuff__table_format_parse(const char *name, tuff__table_format *out_format);
 
 typedef struct tuff__table tuff__table;

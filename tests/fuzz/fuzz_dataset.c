@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     tuff__table *table = NULL;
     size_t column = 0;
-    if (size == 0 || tuff__table_parse("fuzz", (const char *)data + 1, size - 1, (tuff__table_format)(data[0] % 6),
+    if (size == 0 || tuff__table_parse("fuzz", (const char *)data + 1, size - 1, (tuff__table_format)(data[0] % 7),
                                        &table) != TUFF_SUCCESS)
         return 0;
     for (column = 0; column < tuff__table_column_count(table) && column < 64; column++)

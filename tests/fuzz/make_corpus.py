@@ -81,7 +81,7 @@ write("safetensors", {
     "metadata_number": safetensors({"__metadata__": {"a": 1}}),
 })
 
-CSV, TSV, JSONL, JSON, LINES = b"\1", b"\2", b"\3", b"\4", b"\5"
+CSV, TSV, JSONL, JSON, LINES, TSV_RAW = b"\1", b"\2", b"\3", b"\4", b"\5", b"\6"
 write("dataset", {
     "csv": CSV + b"text,label\na,1\nb,2\n",
     "csv_quotes": CSV + b'a,b\r\n"x, ""y""\r\nz",2\r\n"3"4,5\r\n',
@@ -95,6 +95,8 @@ write("dataset", {
     "csv_nul": CSV + b"a\n\0\n",
     "csv_invalid_utf8": CSV + b"a\n\xc3\x28\n",
     "tsv": TSV + b'a\tb\n1, 2\t"3\t4"\n',
+    "tsv_lines": TSV + b'a\tb\n1\t"so\n2\tfine" so\n',
+    "tsv_raw": TSV_RAW + b'a\tb\n1\t"so\n2\tfine" so\n',
     "jsonl": JSONL + b'{"a": "x", "b": 1}\n\n{"b": true, "c": null}\r\n',
     "jsonl_twice": JSONL + b'{"a": 1, "a": 2}',
     "jsonl_array": JSONL + b"[1]\n",
