@@ -60,7 +60,8 @@ static void print_facts(const facts *f)
            config->model_type);
     printf("parameters        %llu in %zu tensors\n", (unsigned long long)tuff_model_parameter_count(f->model),
            tuff_model_parameter_tensor_count(f->model));
-    printf("dtype             %s in the configuration, float32 on the device\n", config->dtype ? config->dtype : "none");
+    printf("dtype             %s in the configuration, float32 on the device\n",
+           config->dtype ? config->dtype : "none");
     printf("layers            %lld of hidden_size %lld, %lld heads of %lld, intermediate_size %lld, %s\n",
            (long long)config->num_hidden_layers, (long long)config->hidden_size, (long long)config->num_attention_heads,
            (long long)(config->hidden_size / config->num_attention_heads), (long long)config->intermediate_size,

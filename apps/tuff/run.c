@@ -1,4 +1,5 @@
-/* run.c: `tuff run`: texts from the command line, a file or standard input through a pipeline, answers in their order. */
+/* run.c: `tuff run`: texts from the command line, a file or standard input go through a pipeline; answers come in order.
+ */
 #include "args.h"
 
 #include "io/dataset.h"
@@ -331,15 +332,16 @@ int tuff__cmd_run(int argc, char **argv)
         {.name = "normalize", .kind = TUFF__ARG_FLAG, .value = &o.normalize,
          .help = "feature-extraction: scale each vector to length 1 (default: what modules.json says)"},
         {.name = "device", .value = &o.device, .metavar = "NAME",
-         .help = "cpu, reference, vulkan, vulkan:N or part of a Vulkan device's name (default: the best GPU, else cpu)"},
+         .help = "cpu, reference, vulkan, vulkan:N or part of a Vulkan device's name (default: the best GPU, else "
+                 "cpu)"},
         {.name = "json", .kind = TUFF__ARG_FLAG, .value = &o.json, .help = "print one line of JSON a text"},
         {0},
     };
     tuff__args args = {
         .command = "run",
         .usage = "TASK MODEL [TEXT...]",
-        .summary = "Runs a model folder (or a repository id that is in the local Hugging Face cache) over texts. TASK is "
-                   "text-classification or feature-extraction.",
+        .summary = "Runs a model folder (or a repository id that is in the local Hugging Face cache) over texts. TASK "
+                   "is text-classification or feature-extraction.",
         .epilogue = "  tuff run text-classification my-model \"a text\" \"another\"\n"
                     "  tuff run feature-extraction all-MiniLM-L6-v2 --file lines.txt --json",
         .options = options,

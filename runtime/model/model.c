@@ -262,7 +262,7 @@ static tuff_status find_parameter(const tuff_model *model, const char *name, siz
 
 tuff_status tuff_model_read_parameter(const tuff_model *model, const char *name, float *data, size_t size)
 {
-    const tuff__parameter *parameter;
+    const tuff__parameter *parameter = NULL;
     TUFF_TRY(check_weights(model));
     TUFF_TRY(find_parameter(model, name, size, &parameter));
     return tuff_buffer_read(model->weights, parameter->offset, data, size);
@@ -270,7 +270,7 @@ tuff_status tuff_model_read_parameter(const tuff_model *model, const char *name,
 
 tuff_status tuff_model_write_parameter(tuff_model *model, const char *name, const float *data, size_t size)
 {
-    const tuff__parameter *parameter;
+    const tuff__parameter *parameter = NULL;
     TUFF_TRY(check_weights(model));
     TUFF_TRY(find_parameter(model, name, size, &parameter));
     return tuff_buffer_write(model->weights, parameter->offset, data, size);

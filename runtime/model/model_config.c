@@ -20,7 +20,8 @@ static const char *const read_keys[] = {
 };
 
 /* Keys that change nothing in an encoder without a language-model head: how outputs are returned, how text is
- * generated, who wrote the file. `pooler_*` and `directionality` come from Google's first releases; nobody reads them. */
+ * generated, who wrote the file. `pooler_*` and `directionality` come from Google's first releases and are read by no
+ * program. */
 static const char *const harmless_keys[] = {
     "_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal", "_commit_hash",
     "_name_or_path", "attn_implementation", "bad_words_ids", "begin_suppress_tokens", "bos_token_id",

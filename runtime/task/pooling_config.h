@@ -14,8 +14,8 @@ typedef struct tuff__pooling_config {
     uint32_t max_seq_length; /* of sentence_bert_config.json; 0: not said */
 } tuff__pooling_config;
 
-/* Reads modules.json, the Pooling module's config.json and sentence_bert_config.json of `dir`, where they exist. Errors:
- * INVALID_FILE for a module or a pooling mode that is not supported, by name. */
+/* Reads modules.json, the Pooling module's config.json and sentence_bert_config.json of `dir`, where they exist.
+ * Errors: INVALID_FILE for a module or a pooling mode that is not supported, by name. */
 tuff_status tuff__pooling_config_load(const char *dir, tuff__pooling_config *out_config);
 
 /* max_seq_length alone, for callers that choose pooling themselves. */
