@@ -208,9 +208,14 @@ int tuff__cmd_devices(int argc, char **argv)
     const char *device = NULL;
     bool json = false, proves = false;
     const tuff__arg options[] = {
-        {.name = "prove", .kind = TUFF__ARG_FLAG, .value = &proves,
+        {.name = "prove",
+         .kind = TUFF__ARG_FLAG,
+         .value = &proves,
          .help = "instead of the list, say which kernels one device has proven, proving those that are new to it"},
-        {.name = "device", .kind = TUFF__ARG_STRING, .value = &device, .metavar = "DEVICE",
+        {.name = "device",
+         .kind = TUFF__ARG_STRING,
+         .value = &device,
+         .metavar = "DEVICE",
          .help = "with --prove: cpu, reference, vulkan, vulkan:N or part of a name (default: the one marked *)"},
         {.name = "json", .kind = TUFF__ARG_FLAG, .value = &json, .help = "print the list as one line of JSON"},
         {0},

@@ -36,11 +36,12 @@ typedef struct tuff__vk_pipeline_report {
     const uint32_t *constants;
     uint32_t constant_count;
     uint32_t spill_allowance;
+    const char *failure; /* name of the VkResult with which the driver refused it; NULL: it was made, or never tried */
     const tuff__vk_statistic *statistics; /* none where the driver does not tell */
     uint32_t statistic_count;
 } tuff__vk_pipeline_report;
 
-/* The pipelines made so far, in order. */
+/* The pipelines asked for so far, in order. */
 size_t tuff__vk_pipeline_count(const tuff_device *device);
 tuff__vk_pipeline_report tuff__vk_pipeline_get(const tuff_device *device, size_t index);
 

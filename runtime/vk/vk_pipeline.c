@@ -243,7 +243,6 @@ static VkResult make(const tuff__vk_device *device, tuff__vk_pipeline *pipeline)
 typedef struct work_list {
     const tuff__vk_device *device;
     tuff__vk_pipeline **pipelines;
-    VkResult *results;
     size_t count, next;
     tuff__mutex *mutex;
 } work_list;
@@ -257,7 +256,7 @@ static void work_off(void *user)
         tuff__mutex_unlock(work->mutex);
         if (mine >= work->count)
             return;
-        work->results[mine] = make(work->device, work->pipelines[mine]);
+        work->pipelines[mine]->result = make(work->device, work->pipelines[mine]);
     }
 }
 
@@ -282,15 +281,15 @@ static tuff_status run_threads(work_list *work)
 static tuff_status check_results(const tuff__vk_device *device, const work_list *work)
 {
     for (size_t i = 0; i < work->count; i++) {
-        if (work->results[i] == VK_SUCCESS)
-            continue;
         char text[128];
         const tuff__vk_pipeline *pipeline = work->pipelines[i];
-        return tuff__fail(work->results[i] == VK_ERROR_OUT_OF_HOST_MEMORY ? TUFF_ERROR_OUT_OF_HOST_MEMORY
+        if (pipeline->result == VK_SUCCESS)
+            continue;
+        return tuff__fail(pipeline->result == VK_ERROR_OUT_OF_HOST_MEMORY ? TUFF_ERROR_OUT_OF_HOST_MEMORY
                                                                           : TUFF_ERROR_FEATURE_NOT_PRESENT,
                           "vulkan: %s refused the pipeline of shader '%s' (local size %u, constants %s): %s",
                           device->base.properties.name, pipeline->shader->source->name, pipeline->local_size_x,
-                          constants_text(pipeline, text), tuff__vk_result_name(work->results[i]));
+                          constants_text(pipeline, text), tuff__vk_result_name(pipeline->result));
     }
     return TUFF_SUCCESS;
 }
@@ -360,9 +359,8 @@ tuff_status tuff__vk_pipelines_make(tuff__vk_device *device, tuff__vk_pipeline *
 {
     work_list work = {.device = device};
     work.pipelines = tuff__malloc(count * sizeof(tuff__vk_pipeline *));
-    work.results = tuff__calloc(count, sizeof *work.results);
     tuff_status status = TUFF_SUCCESS;
-    if (!work.pipelines || !work.results)
+    if (!work.pipelines)
         status = tuff__fail_memory("the list of pipelines to make", count * sizeof(tuff__vk_pipeline *));
     for (size_t i = 0; i < count && status == TUFF_SUCCESS; i++)
         if (!pipelines[i]->handle && !pipelines[i]->pending) {
@@ -377,7 +375,6 @@ tuff_status tuff__vk_pipelines_make(tuff__vk_device *device, tuff__vk_pipeline *
     for (size_t i = 0; i < work.count; i++)
         work.pipelines[i]->pending = false;
     tuff__free(work.pipelines);
-    tuff__free(work.results);
     return status;
 }
 
@@ -431,6 +428,7 @@ tuff__vk_pipeline_report tuff__vk_pipeline_get(const tuff_device *device, size_t
         .constants = pipeline->constants,
         .constant_count = pipeline->constant_count,
         .spill_allowance = pipeline->shader->source->spill_allowance,
+        .failure = pipeline->result == VK_SUCCESS ? NULL : tuff__vk_result_name(pipeline->result),
         .statistics = pipeline->statistics,
         .statistic_count = pipeline->statistic_count,
     };

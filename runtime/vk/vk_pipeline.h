@@ -21,6 +21,7 @@ struct tuff__vk_pipeline {
     uint32_t constants[TUFF__MAX_CONSTANTS];
     VkPipeline handle; /* null until made */
     bool pending;      /* in the list being made */
+    VkResult result;   /* of the latest attempt; VK_SUCCESS before the first */
     tuff__vk_statistic *statistics;
     uint32_t statistic_count;
 };

@@ -1,0 +1,242 @@
+/*
+ * kernel_cases.c: owns the list of graphs that `tuff kernels` compiles. Each operator is recorded, forward and
+ * backward, with every value of what its pipelines are specialized by: transposes, epilogues, activations, alignment,
+ * head size, dtypes, and sizes on both sides of each choice of a kernel. The graphs are never run, so they may be
+ * small.
+ */
+#include "kernel_cases.h"
+
+#include <stdio.h>
+
+static tuff_tensor input(const tuff__kernel_case *c, tuff_shape shape)
+{
+    return tuff_graph_input(c->graph, "x", TUFF_F32, shape);
+}
+
+static tuff_tensor integers(const tuff__kernel_case *c, tuff_shape shape)
+{
+    return tuff_graph_input(c->graph, "ids", TUFF_I32, shape);
+}
+
+static void add_output(tuff__kernel_case *c, tuff_tensor tensor)
+{
+    c->outputs[c->output_count++] = tensor;
+}
+
+/* The gradients of the sum of all of y with respect to `wrt` become outputs, besides y. */
+static void add_gradients(tuff__kernel_case *c, tuff_tensor y, const tuff_tensor *wrt, uint32_t count)
+{
+    const tuff_shape shape = tuff_tensor_shape(c->graph, y);
+    const tuff_tensor flat = tuff_reshape(c->graph, y, TUFF_SHAPE(tuff_shape_count(&shape)));
+    add_output(c, y);
+    tuff_graph_backward(c->graph, tuff_sum(c->graph, flat, 0), wrt, count, c->outputs + c->output_count);
+    c->output_count += count;
+}
+
+/* -- matrix product ----------------------------------------------------------------------------------------------- */
+
+/* Sizes: a few tiles; many tiles; a k so long that it is split; each read in fours and one by one. */
+static const struct {
+    const char *name;
+    int64_t batch, m, n, k;
+} matmul_sizes[] = {
+    {"few tiles", 1, 8, 8, 8},         {"few tiles, odd", 1, 5, 7, 3}, {"many tiles", 128, 4, 4, 4},
+    {"many tiles, odd", 128, 3, 5, 7}, {"long k", 1, 8, 8, 4096},      {"long k, odd", 1, 5, 7, 4099},
+};
+enum { MATMUL_SIZES = sizeof matmul_sizes / sizeof matmul_sizes[0], TRANSPOSES = 4, MATMUL_PLAIN = 4, ACTIVATIONS = 5 };
+/* Epilogues: none, bias, residual, both; then bias with each activation. */
+enum { EPILOGUES = MATMUL_PLAIN + ACTIVATIONS };
+
+static void build_matmul(tuff__kernel_case *c)
+{
+    static const char *const activations[] = {"", " gelu", " gelu_tanh", " silu", " tanh", " relu"};
+    const uint32_t epilogue = c->step % EPILOGUES, transposes = c->step / EPILOGUES % TRANSPOSES;
+    const uint32_t size = c->step / EPILOGUES / TRANSPOSES;
+    const int64_t batch = matmul_sizes[size].batch, m = matmul_sizes[size].m, n = matmul_sizes[size].n;
+    const int64_t k = matmul_sizes[size].k;
+    const uint32_t activation = epilogue >= MATMUL_PLAIN ? epilogue - MATMUL_PLAIN + 1 : 0;
+    const bool biased = activation || (epilogue & 1), residual = !activation && (epilogue & 2);
+    const tuff_matmul_info info = {
+        .transpose_a = transposes & 1,
+        .transpose_b = transposes & 2,
+        .bias = biased ? input(c, TUFF_SHAPE(n)) : (tuff_tensor){0},
+        .activation = (tuff_activation)activation,
+        .residual = residual ? input(c, TUFF_SHAPE(batch, m, n)) : (tuff_tensor){0},
+    };
+    const tuff_tensor a = input(c, info.transpose_a ? TUFF_SHAPE(batch, k, m) : TUFF_SHAPE(batch, m, k));
+    const tuff_tensor b = input(c, info.transpose_b ? TUFF_SHAPE(batch, n, k) : TUFF_SHAPE(batch, k, n));
+    add_output(c, tuff_matmul(c->graph, a, b, &info));
+    snprintf(c->name, sizeof c->name, "%c%c%s%s%s, %s", info.transpose_a ? 't' : 'n', info.transpose_b ? 't' : 'n',
+             biased ? " bias" : "", activations[activation], residual ? " residual" : "", matmul_sizes[size].name);
+    c->last = c->step + 1 == MATMUL_SIZES * TRANSPOSES * EPILOGUES;
+}
+
+/* -- attention ---------------------------------------------------------------------------------------------------- */
+
+static void build_attention(tuff__kernel_case *c)
+{
+    static const int64_t head_sizes[] = {1, 12, 16, 20, 32, 33, 64, 80, 96, 128, 160, 256};
+    enum { HEAD_SIZES = sizeof head_sizes / sizeof head_sizes[0], MASKS = 8 };
+    const int64_t head_size = head_sizes[c->step / MASKS];
+    const bool causal = c->step & 1, lengths = c->step & 2, dropout = c->step & 4;
+    const int64_t batch = 2, tokens = 70, hidden = 2 * head_size;
+    const tuff_tensor q = input(c, TUFF_SHAPE(batch, tokens, hidden)), k = input(c, TUFF_SHAPE(batch, tokens, hidden)),
+                      v = input(c, TUFF_SHAPE(batch, tokens, hidden));
+    const tuff_attention_info info = {
+        .num_attention_heads = 2,
+        .causal = causal,
+        .key_lengths = lengths ? integers(c, TUFF_SHAPE(batch)) : (tuff_tensor){0},
+        .dropout = dropout ? 0.1F : 0,
+        .step_parameters = dropout ? tuff_graph_step_parameters(c->graph) : (tuff_tensor){0},
+    };
+    add_gradients(c, tuff_attention(c->graph, q, k, v, &info), (const tuff_tensor[]){q, k, v}, 3);
+    snprintf(c->name, sizeof c->name, "head size %d%s%s%s", (int)head_size, causal ? " causal" : "",
+             lengths ? " key lengths" : "", dropout ? " dropout" : "");
+    c->last = c->step + 1 == HEAD_SIZES * MASKS;
+}
+
+/* -- rows: norms and losses --------------------------------------------------------------------------------------- */
+
+/* A row gets more invocations the longer it is; these lengths meet each choice. */
+static const int64_t row_lengths[] = {3, 16, 33, 64, 100, 130, 200, 260, 400, 520, 1000, 1030, 5000};
+enum { ROW_LENGTHS = sizeof row_lengths / sizeof row_lengths[0] };
+
+static void build_layer_norm(tuff__kernel_case *c)
+{
+    const int64_t columns = row_lengths[c->step / 2];
+    const bool fused = c->step & 1;
+    const tuff_tensor x = input(c, TUFF_SHAPE(9, columns)), weight = input(c, TUFF_SHAPE(columns)),
+                      bias = input(c, TUFF_SHAPE(columns));
+    const tuff_tensor residual = fused ? input(c, TUFF_SHAPE(9, columns)) : (tuff_tensor){0};
+    add_gradients(c, tuff_layer_norm(c->graph, x, residual, weight, bias, 1e-5F),
+                  (const tuff_tensor[]){x, weight, bias, residual}, fused ? 4 : 3);
+    snprintf(c->name, sizeof c->name, "%d columns%s", (int)columns, fused ? " residual" : "");
+    c->last = c->step + 1 == ROW_LENGTHS * 2;
+}
+
+static void build_cross_entropy(tuff__kernel_case *c)
+{
+    const int64_t columns = row_lengths[c->step / 2];
+    const bool smoothed = c->step & 1;
+    const tuff_tensor logits = input(c, TUFF_SHAPE(9, columns));
+    const tuff_tensor loss = tuff_cross_entropy(c->graph, logits, integers(c, TUFF_SHAPE(9)), smoothed ? 0.1F : 0.0F);
+    add_gradients(c, loss, &logits, 1);
+    snprintf(c->name, sizeof c->name, "%d classes%s", (int)columns, smoothed ? " smoothed" : "");
+    c->last = c->step + 1 == ROW_LENGTHS * 2;
+}
+
+static void build_reduction(tuff__kernel_case *c)
+{
+    const int64_t columns = row_lengths[c->step / 3];
+    const uint32_t dim = c->step % 3;
+    const tuff_tensor x = input(c, TUFF_SHAPE(7, columns, 9));
+    const tuff_tensor sum = tuff_sum(c->graph, x, dim), mean = tuff_mean(c->graph, x, dim);
+    add_output(c, sum);
+    add_output(c, tuff_argmax(c->graph, x, dim));
+    add_gradients(c, mean, &x, 1);
+    add_gradients(c, tuff_max(c->graph, x, dim), &x, 1);
+    snprintf(c->name, sizeof c->name, "[7, %d, 9] over %u", (int)columns, dim);
+    c->last = c->step + 1 == ROW_LENGTHS * 3;
+}
+
+/* -- element by element ------------------------------------------------------------------------------------------- */
+
+static void build_unary(tuff__kernel_case *c)
+{
+    const tuff_tensor x = input(c, TUFF_SHAPE(5, 33));
+    if (c->step == ACTIVATIONS) {
+        add_gradients(c, tuff_scale(c->graph, x, 3.0F), &x, 1);
+        snprintf(c->name, sizeof c->name, "scale");
+        c->last = true;
+        return;
+    }
+    static const char *const names[] = {"gelu", "gelu_tanh", "silu", "tanh", "relu"};
+    add_gradients(c, tuff_activate(c->graph, x, (tuff_activation)(c->step + 1)), &x, 1);
+    snprintf(c->name, sizeof c->name, "%s", names[c->step]);
+}
+
+static void build_binary(tuff__kernel_case *c)
+{
+    const tuff_shape shapes[] = {TUFF_SHAPE(5, 33), TUFF_SHAPE(33), TUFF_SHAPE(5, 1), TUFF_SHAPE(1)};
+    const tuff_tensor a = input(c, TUFF_SHAPE(5, 33)), b = input(c, shapes[c->step / 2]);
+    const bool multiplies = c->step & 1;
+    const tuff_tensor y = multiplies ? tuff_mul(c->graph, a, b) : tuff_add(c->graph, a, b);
+    add_gradients(c, y, (const tuff_tensor[]){a, b}, 2);
+    snprintf(c->name, sizeof c->name, "%s, shape %u of b", multiplies ? "mul" : "add", c->step / 2);
+    c->last = c->step == 7;
+}
+
+static void build_cast(tuff__kernel_case *c)
+{
+    static const struct {
+        tuff_dtype from, to;
+    } pairs[] = {{TUFF_F32, TUFF_F16},  {TUFF_F32, TUFF_BF16}, {TUFF_F16, TUFF_F32}, {TUFF_BF16, TUFF_F32},
+                 {TUFF_F16, TUFF_BF16}, {TUFF_BF16, TUFF_F16}, {TUFF_I32, TUFF_F32}};
+    const tuff_tensor x = tuff_graph_input(c->graph, "x", pairs[c->step].from, TUFF_SHAPE(5, 33));
+    add_output(c, tuff_cast(c->graph, x, pairs[c->step].to));
+    snprintf(c->name, sizeof c->name, "dtype %d to %d", (int)pairs[c->step].from, (int)pairs[c->step].to);
+    c->last = c->step + 1 == sizeof pairs / sizeof pairs[0];
+}
+
+static void build_dropout(tuff__kernel_case *c)
+{
+    const tuff_tensor x = input(c, TUFF_SHAPE(5, 33));
+    add_gradients(c, tuff_dropout(c->graph, x, 0.1F, tuff_graph_step_parameters(c->graph)), &x, 1);
+    snprintf(c->name, sizeof c->name, "p 0.1");
+    c->last = true;
+}
+
+/* -- layout, embedding, optimizer --------------------------------------------------------------------------------- */
+
+static void build_layout(tuff__kernel_case *c)
+{
+    const uint32_t permutation[] = {2, 0, 1};
+    const tuff_tensor x = input(c, TUFF_SHAPE(5, 6, 33)), one = input(c, TUFF_SHAPE(5, 1, 33));
+    const tuff_tensor both[] = {x, one};
+    add_output(c, tuff_full(c->graph, TUFF_SHAPE(7, 3), 2.0F));
+    add_gradients(c, tuff_copy(c->graph, x), &x, 1);
+    add_gradients(c, tuff_transpose(c->graph, x, permutation), &x, 1);
+    add_gradients(c, tuff_slice(c->graph, x, 1, 2, 3), &x, 1);
+    add_gradients(c, tuff_concat(c->graph, both, 2, 1), both, 2);
+    add_gradients(c, tuff_expand(c->graph, one, 1, 4), &one, 1);
+    snprintf(c->name, sizeof c->name, "all");
+    c->last = true;
+}
+
+static void build_embedding(tuff__kernel_case *c)
+{
+    static const int64_t columns[] = {1, 7, 64, 300};
+    const tuff_tensor table = input(c, TUFF_SHAPE(50, columns[c->step]));
+    add_gradients(c, tuff_embedding(c->graph, table, integers(c, TUFF_SHAPE(3, 11))), &table, 1);
+    snprintf(c->name, sizeof c->name, "%d columns", (int)columns[c->step]);
+    c->last = c->step + 1 == sizeof columns / sizeof columns[0];
+}
+
+static void build_optimizer(tuff__kernel_case *c)
+{
+    const bool clips = c->step & 1;
+    const tuff_tensor gradient = input(c, TUFF_SHAPE(5000));
+    const tuff_tensor param = input(c, TUFF_SHAPE(5000)), m = input(c, TUFF_SHAPE(5000)),
+                      v = input(c, TUFF_SHAPE(5000));
+    const tuff_adamw_info info = {.weight_decay = 0.01F, .decay_count = 4000, .max_grad_norm = clips ? 1.0F : 0};
+    add_output(c, tuff_adamw(c->graph, param, gradient, m, v, clips ? tuff_norm(c->graph, gradient) : (tuff_tensor){0},
+                             tuff_graph_step_parameters(c->graph), &info));
+    snprintf(c->name, sizeof c->name, "adamw%s", clips ? " clipping" : "");
+    c->last = clips;
+}
+
+const tuff__kernel_family tuff__kernel_families[] = {
+    {"matmul", true, build_matmul},
+    {"attention", true, build_attention},
+    {"layer_norm", false, build_layer_norm},
+    {"cross_entropy", false, build_cross_entropy},
+    {"reduction", false, build_reduction},
+    {"unary", false, build_unary},
+    {"binary", false, build_binary},
+    {"cast", false, build_cast},
+    {"dropout", false, build_dropout},
+    {"layout", false, build_layout},
+    {"embedding", false, build_embedding},
+    {"optimizer", false, build_optimizer},
+    {NULL, false, NULL},
+};

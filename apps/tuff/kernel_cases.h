@@ -1,0 +1,27 @@
+/* kernel_cases.h: small graphs that together make every pipeline of the library. */
+#ifndef TUFF_APPS_KERNEL_CASES_H
+#define TUFF_APPS_KERNEL_CASES_H
+
+#include "tuff/graph.h"
+
+/* One graph in the making. */
+typedef struct tuff__kernel_case {
+    tuff_graph *graph;
+    uint32_t step; /* which of the family's graphs, from 0 */
+    bool last;     /* set by the family's last step */
+    char name[96]; /* "matmul nt bias gelu" */
+    tuff_tensor outputs[16];
+    uint32_t output_count;
+} tuff__kernel_case;
+
+/* A family of graphs; `build` is called with step 0, 1, ... until it sets `last`. */
+typedef struct tuff__kernel_family {
+    const char *name;
+    bool varied; /* its operators come in variants: it is built for each of them */
+    void (*build)(tuff__kernel_case *c);
+} tuff__kernel_family;
+
+/* Ends with a NULL name. */
+extern const tuff__kernel_family tuff__kernel_families[];
+
+#endif
