@@ -1,5 +1,4 @@
-/* run.c: `tuff run`: texts from the command line, a file or standard input go through a pipeline; answers come in order.
- */
+/* run.c: `tuff run`: texts from the command line or a file go through a pipeline; answers come in their order. */
 #include "args.h"
 
 #include "io/dataset.h"

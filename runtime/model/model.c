@@ -128,7 +128,6 @@ static tuff_status lay_out_model(tuff_model *model, const char *dir, const tuff_
 static tuff_status fill_model(tuff_model *model, const char *dir, const tuff_model_create_info *info)
 {
     TUFF_TRY(lay_out_model(model, dir, info));
-    TUFF_TRY(tuff_buffer_create(model->device, (uint64_t)model->arena_count * sizeof(float), &model->weights));
     if (info->random_weights)
         return tuff__model_random_weights(model, info->seed);
     return tuff__model_load_weights(model, dir, info->labels || info->label_count, info->seed);

@@ -99,8 +99,14 @@ static tuff_status initialize_parameter(tuff_model *model, size_t index, uint64_
     return status;
 }
 
+static tuff_status allocate_weights(tuff_model *model)
+{
+    return tuff_buffer_create(model->device, (uint64_t)model->arena_count * sizeof(float), &model->weights);
+}
+
 tuff_status tuff__model_random_weights(tuff_model *model, uint64_t seed)
 {
+    TUFF_TRY(allocate_weights(model));
     for (size_t i = 0; i < model->parameter_count; i++)
         TUFF_TRY(initialize_parameter(model, i, seed));
     return TUFF_SUCCESS;
@@ -176,7 +182,6 @@ static bool is_little_endian(void)
 static tuff_status load_parameter(tuff_model *model, const tuff__parameter *parameter,
                                   const tuff__safetensors_entry *entry)
 {
-    TUFF_TRY(tuff__safetensors_check_shape(entry, &parameter->shape));
     const size_t size = (size_t)tuff__parameter_size(parameter);
     if (entry->dtype == TUFF__STORED_F32 && is_little_endian()) /* from the mapping, without a copy on the host */
         return tuff_buffer_write(model->weights, parameter->offset, entry->data, size);
@@ -197,20 +202,33 @@ static bool must_reshape(const tuff__parameter *parameter, const tuff__safetenso
            entry->dims[0] != parameter->shape.dims[0];
 }
 
-static tuff_status load_all(tuff_model *model, const tuff__checkpoint *checkpoint,
-                            const tuff__safetensors_entry *const *sources, bool reshape_head, uint64_t seed,
-                            name_list *fresh)
+/* Judges names and shapes before any memory is taken. Sources that are left out become NULL. */
+static tuff_status check_sources(const tuff_model *model, const tuff__checkpoint *checkpoint,
+                                 const tuff__safetensors_entry **sources, bool reshape_head)
 {
     for (size_t i = 0; i < model->parameter_count; i++) {
         const tuff__parameter *parameter = &model->parameters[i];
-        if (sources[i] && !must_reshape(parameter, sources[i], reshape_head)) {
-            TUFF_TRY(load_parameter(model, parameter, sources[i]));
-            continue;
-        }
-        if (parameter->part == TUFF__PART_BODY)
+        if (sources[i] && must_reshape(parameter, sources[i], reshape_head))
+            sources[i] = NULL;
+        if (sources[i])
+            TUFF_TRY(tuff__safetensors_check_shape(sources[i], &parameter->shape));
+        else if (parameter->part == TUFF__PART_BODY)
             return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: no tensor named '%s', with or without '%s'",
                               tuff__checkpoint_path(checkpoint), parameter->key, model->architecture->prefix);
-        name_list_add(fresh, parameter->name);
+    }
+    return TUFF_SUCCESS;
+}
+
+static tuff_status load_all(tuff_model *model, const tuff__safetensors_entry *const *sources, uint64_t seed,
+                            name_list *fresh)
+{
+    TUFF_TRY(allocate_weights(model));
+    for (size_t i = 0; i < model->parameter_count; i++) {
+        if (sources[i]) {
+            TUFF_TRY(load_parameter(model, &model->parameters[i], sources[i]));
+            continue;
+        }
+        name_list_add(fresh, model->parameters[i].name);
         TUFF_TRY(initialize_parameter(model, i, seed));
     }
     return TUFF_SUCCESS;
@@ -225,7 +243,9 @@ tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool re
     tuff_status status = sources ? match_entries(model, checkpoint, sources, &unexpected)
                                  : tuff__fail_memory("parameters", model->parameter_count * sizeof *sources);
     if (status == TUFF_SUCCESS)
-        status = load_all(model, checkpoint, sources, reshape_head, seed, &fresh);
+        status = check_sources(model, checkpoint, sources, reshape_head);
+    if (status == TUFF_SUCCESS)
+        status = load_all(model, sources, seed, &fresh);
     if (status == TUFF_SUCCESS) {
         name_list_warn(&unexpected, dir, "left out, as this model has no place for them");
         name_list_warn(&fresh, dir, "not in the checkpoint, newly initialised (train the model before you trust it)");
