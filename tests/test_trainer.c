@@ -1,0 +1,519 @@
+/*
+ * test_trainer.c: training against PyTorch's stored run (golden/train, made by make_training.py beside it), and the promises
+ * of tuff_train_text_classification: equal runs give equal files, accumulation and filled-up batches change nothing but
+ * rounding, failures leave an earlier output alone. On the device that TUFF_DEVICE names, and on the reference.
+ */
+#include "../runtime/env.h"
+#include "../runtime/io/checkpoint.h"
+#include "../runtime/io/json.h"
+
+#include "check.h"
+#include "check_file.h"
+#include "tuff/tokenizer.h"
+#include "tuff/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define GOLDEN TUFF_TEST_DIR "/golden/train/"
+
+static tuff_device *device; /* under test */
+
+/* A path in the test's folder that lives as long as the program. */
+static const char *path_of(const char *name)
+{
+    static char paths[32][256];
+    static unsigned count;
+    for (unsigned i = 0; i < count; i++)
+        if (!strcmp(paths[i], tuff__check_path(name)))
+            return paths[i];
+    assert_true(count < 32);
+    snprintf(paths[count], sizeof paths[count], "%s", tuff__check_path(name));
+    return paths[count++];
+}
+
+/* Small and quick, on the golden folder's model and rows. */
+static tuff_training_arguments golden_arguments(const char *output_dir)
+{
+    return (tuff_training_arguments){
+        .model = GOLDEN "initial",
+        .train_file = GOLDEN "train.tsv",
+        .text_column = "first",
+        .text_pair_column = "second",
+        .label_column = "class",
+        .output_dir = output_dir,
+        .per_device_train_batch_size = 4,
+        .max_steps = 10,
+        .warmup_steps = 3,
+        .train_sampling_strategy = TUFF_TRAIN_SAMPLING_SEQUENTIAL,
+        .trainer = {.learning_rate = 2e-3, .weight_decay = 0.01, .max_grad_norm = 0.7},
+        .logging_steps = 1,
+    };
+}
+
+static void train(const tuff_training_arguments *arguments, tuff_training_result *out_result)
+{
+    tuff_training_result result;
+    if (tuff_train_text_classification(device, arguments, out_result ? out_result : &result) != TUFF_SUCCESS)
+        fail_msg("%s", tuff_last_error());
+}
+
+static void refuse(const tuff_training_arguments *arguments, tuff_status status, const char *part)
+{
+    tuff__check_failed(tuff_train_text_classification(device, arguments, NULL), status, part);
+}
+
+/* -- against PyTorch ---------------------------------------------------------------------------------------------- */
+
+/* Line `line` of a log, and one number of it. */
+static double log_number(const char *path, size_t line, const char *key)
+{
+    tuff__mapped_file file;
+    tuff__json *json = NULL;
+    double value = NAN;
+    assert_int_equal(tuff__file_map(path, &file), TUFF_SUCCESS);
+    const char *at = (const char *)file.data, *end = at + file.size;
+    for (size_t i = 0; i < line; i++) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        assert_non_null(at);
+        at++;
+    }
+    const char *stop = memchr(at, '\n', (size_t)(end - at));
+    assert_non_null(stop);
+    assert_int_equal(tuff__json_parse(path, at, (size_t)(stop - at), NULL, &json), TUFF_SUCCESS);
+    if (tuff__json_number(json, json->root, key, &value) != TUFF_SUCCESS)
+        fail_msg("%s", tuff_last_error());
+    tuff__json_destroy(json);
+    tuff__file_unmap(&file);
+    return value;
+}
+
+/* Norm of the difference of two tensors over the norm of the second. */
+static double tensor_distance(const tuff__checkpoint *a, const tuff__checkpoint *b, const char *name)
+{
+    const tuff__safetensors_entry *x = tuff__checkpoint_find(a, name), *y = tuff__checkpoint_find(b, name);
+    assert_non_null(x);
+    assert_non_null(y);
+    const size_t count = (size_t)x->count;
+    assert_int_equal(x->count, y->count);
+    float *values = calloc(2 * count, sizeof *values), *wanted = values + count;
+    assert_non_null(values);
+    assert_int_equal(tuff__safetensors_read_f32(x, values), TUFF_SUCCESS);
+    assert_int_equal(tuff__safetensors_read_f32(y, wanted), TUFF_SUCCESS);
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)values[i] - (double)wanted[i]) * ((double)values[i] - (double)wanted[i]);
+        norm += (double)wanted[i] * (double)wanted[i];
+    }
+    free(values);
+    return sqrt(difference) / sqrt(norm);
+}
+
+/* The largest relative distance of one figure over the ten steps. */
+static double log_distance(const char *path, const char *key)
+{
+    double largest = 0;
+    for (size_t step = 0; step < 10; step++) {
+        const double got = log_number(path, step, key), wanted = log_number(GOLDEN "expected/log.jsonl", step, key);
+        const double distance = fabs(got - wanted) / fabs(wanted);
+        largest = distance <= largest ? largest : distance; /* keeps a NaN */
+    }
+    return largest;
+}
+
+/* Every figure and parameter stays as near to PyTorch's float64 run as PyTorch's float32 run does, within a factor of 8. */
+static void compare_with_golden(const char *folder)
+{
+    tuff__checkpoint *got, *wanted;
+    char path[256], line[256], name[200];
+    snprintf(path, sizeof path, "%s/log.jsonl", folder);
+    assert_int_equal(tuff__checkpoint_open(folder, &got), TUFF_SUCCESS);
+    assert_int_equal(tuff__checkpoint_open(GOLDEN "expected", &wanted), TUFF_SUCCESS);
+    FILE *file = tuff__file_open(GOLDEN "expected/distances.txt", "rb");
+    assert_non_null(file);
+    size_t count = 0, failed = 0;
+    double most = 0;
+    while (fgets(line, sizeof line, file)) {
+        double theirs;
+        assert_int_equal(sscanf(line, "%199s %lf", name, &theirs), 2);
+        const bool logged = !strcmp(name, "loss") || !strcmp(name, "grad_norm");
+        const double ours = logged ? log_distance(path, name) : tensor_distance(got, wanted, name);
+        if (!(ours <= 8 * theirs)) {
+            print_error("%s: %.3g from PyTorch's float64 run, its float32 run %.3g\n", name, ours, theirs);
+            failed++;
+        }
+        most = fmax(most, ours / theirs);
+        count++;
+    }
+    print_message("%s: %zu figures and parameters, at most %.2f times PyTorch's float32 distance\n", folder, count, most);
+    fclose(file);
+    tuff__checkpoint_destroy(got);
+    tuff__checkpoint_destroy(wanted);
+    assert_int_equal(failed, 0);
+    assert_int_equal(count, 41);
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    const char *output = path_of("golden");
+    tuff_training_result result;
+    const tuff_training_arguments arguments = golden_arguments(output);
+    train(&arguments, &result);
+    assert_int_equal(result.steps, 10);
+    assert_false(result.evaluated);
+    compare_with_golden(output);
+    for (size_t step = 0; step < 10; step++) {
+        assert_true(log_number(path_of("golden/log.jsonl"), step, "step") == (double)step + 1);
+        const double wanted = log_number(GOLDEN "expected/log.jsonl", step, "learning_rate");
+        assert_true(fabs(log_number(path_of("golden/log.jsonl"), step, "learning_rate") - wanted) < 1e-18);
+        assert_true(log_number(path_of("golden/log.jsonl"), step, "epoch") ==
+                    log_number(GOLDEN "expected/log.jsonl", step, "epoch"));
+    }
+}
+
+static void test_golden_on_the_reference(void **state)
+{
+    (void)state;
+    tuff_device *tested = device;
+    if (tuff_device_get_properties(tested)->backend == TUFF_BACKEND_VULKAN)
+        skip(); /* the CPU's run of this program has it */
+    assert_int_equal(tuff_device_create(&(tuff_device_create_info){.device = "reference"}, &device), TUFF_SUCCESS);
+    const char *output = path_of("reference");
+    const tuff_training_arguments arguments = golden_arguments(output);
+    train(&arguments, NULL);
+    compare_with_golden(output);
+    tuff_device_destroy(device);
+    device = tested;
+}
+
+/* -- what must not change a run ----------------------------------------------------------------------------------- */
+
+static void assert_equal_files(const char *a, const char *b)
+{
+    tuff__mapped_file x, y;
+    assert_int_equal(tuff__file_map(a, &x), TUFF_SUCCESS);
+    assert_int_equal(tuff__file_map(b, &y), TUFF_SUCCESS);
+    if (x.size != y.size || memcmp(x.data, y.data, x.size) != 0)
+        fail_msg("%s and %s differ", a, b);
+    tuff__file_unmap(&x);
+    tuff__file_unmap(&y);
+}
+
+/* Random order, dropout, evaluation: everything that could differ between two runs. */
+static tuff_training_arguments lively_arguments(const char *output_dir)
+{
+    tuff_training_arguments arguments = golden_arguments(output_dir);
+    arguments.train_sampling_strategy = TUFF_TRAIN_SAMPLING_RANDOM;
+    arguments.trainer.dropout = 0.1;
+    arguments.eval_file = arguments.train_file;
+    arguments.max_steps = 0;
+    arguments.num_train_epochs = 2;
+    arguments.seed = 9;
+    return arguments;
+}
+
+static void test_two_runs_give_equal_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"model.safetensors", "config.json", "log.jsonl", "log.html", "vocab.txt"};
+    tuff_training_arguments first = lively_arguments(path_of("first"));
+    train(&first, NULL);
+    tuff_training_arguments second = lively_arguments(path_of("second"));
+    train(&second, NULL);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char a[256], b[256];
+        snprintf(a, sizeof a, "%s/%s", first.output_dir, names[i]);
+        snprintf(b, sizeof b, "%s/%s", second.output_dir, names[i]);
+        assert_equal_files(a, b);
+    }
+    second.seed = 10;
+    train(&second, NULL);
+    assert_true(log_number(path_of("first/log.jsonl"), 0, "loss") !=
+                log_number(path_of("second/log.jsonl"), 0, "loss"));
+    assert_false(tuff__file_exists(path_of("first.log.jsonl")));
+}
+
+static void assert_near_folders(const char *a, const char *b, double allowed)
+{
+    tuff__checkpoint *x, *y;
+    assert_int_equal(tuff__checkpoint_open(a, &x), TUFF_SUCCESS);
+    assert_int_equal(tuff__checkpoint_open(b, &y), TUFF_SUCCESS);
+    for (size_t i = 0; i < tuff__checkpoint_count(x); i++) {
+        const char *name = tuff__checkpoint_entry(x, i)->name;
+        const double distance = tensor_distance(x, y, name);
+        /* A key bias's gradient is rounding alone, which AdamW makes as large as any other. */
+        if (!strstr(name, "attention.self.key.bias") && !(distance <= allowed))
+            fail_msg("%s: %g apart, allowed %g", name, distance, allowed);
+    }
+    tuff__checkpoint_destroy(x);
+    tuff__checkpoint_destroy(y);
+}
+
+/* Two batches of 2 to an update are one of 4; the epoch's last update of 2 rows is one batch alone. */
+static void test_gradient_accumulation(void **state)
+{
+    (void)state;
+    const tuff_training_arguments whole = golden_arguments(path_of("whole"));
+    tuff_training_arguments parts = golden_arguments(path_of("parts"));
+    parts.per_device_train_batch_size = 2;
+    parts.gradient_accumulation_steps = 2;
+    train(&whole, NULL);
+    train(&parts, NULL);
+    assert_near_folders(whole.output_dir, parts.output_dir, 1e-5);
+    for (size_t step = 0; step < 10; step++) {
+        const double a = log_number(path_of("whole/log.jsonl"), step, "loss");
+        const double b = log_number(path_of("parts/log.jsonl"), step, "loss");
+        assert_true(fabs(a - b) <= 2e-6 * a);
+    }
+}
+
+/* -- one update --------------------------------------------------------------------------------------------------- */
+
+static tuff_model *load_initial(void)
+{
+    tuff_model *model;
+    assert_int_equal(tuff_model_load(device, GOLDEN "initial", &model), TUFF_SUCCESS);
+    return model;
+}
+
+static const int32_t some_ids[3 * 6] = {2, 10, 11, 3, 0, 0, 2, 20, 3, 0, 0, 0, 2, 30, 31, 32, 33, 3};
+static const int32_t some_lengths[3] = {4, 3, 6}, some_labels[3] = {0, 2, 1};
+
+static tuff_step_result one_step(uint32_t fill_up, const int32_t *labels, size_t count)
+{
+    tuff_model *model = load_initial();
+    tuff_trainer *trainer;
+    tuff_step_result result;
+    const tuff_trainer_create_info info = {.total_steps = 5, .dropout = -1, .per_device_train_batch_size = fill_up};
+    const tuff_batch batch = {
+        .count = count, .max_length = 6, .input_ids = some_ids, .lengths = some_lengths, .labels = labels};
+    assert_int_equal(tuff_trainer_create(model, &info, &trainer), TUFF_SUCCESS);
+    if (tuff_trainer_step(trainer, &batch, 1, &result) != TUFF_SUCCESS)
+        fail_msg("%s", tuff_last_error());
+    assert_int_equal(result.step, 1);
+    assert_true(result.learning_rate == 5e-5);
+    tuff_trainer_destroy(trainer);
+    tuff_model_destroy(model);
+    return result;
+}
+
+static void test_rows_that_do_not_count(void **state)
+{
+    (void)state;
+    static const int32_t two_of_three[3] = {0, 2, -100};
+    const tuff_step_result two = one_step(0, some_labels, 2), filled = one_step(5, some_labels, 2);
+    const tuff_step_result ignored = one_step(0, two_of_three, 3);
+    assert_true(fabs(two.loss - filled.loss) <= 1e-6 * two.loss);
+    assert_true(fabs(two.grad_norm - filled.grad_norm) <= 1e-5 * two.grad_norm);
+    assert_true(fabs(two.loss - ignored.loss) <= 1e-6 * two.loss);
+    assert_true(fabs(two.grad_norm - ignored.grad_norm) <= 1e-5 * two.grad_norm);
+}
+
+static void test_refused_batches(void **state)
+{
+    (void)state;
+    static const int32_t bad_labels[3] = {0, 3, 1}, bad_lengths[3] = {4, 0, 6};
+    tuff_model *model = load_initial();
+    tuff_trainer *trainer;
+    const tuff_trainer_create_info info = {.total_steps = 5};
+    assert_int_equal(tuff_trainer_create(model, &info, &trainer), TUFF_SUCCESS);
+    tuff_batch batch = {
+        .count = 3, .max_length = 6, .input_ids = some_ids, .lengths = some_lengths, .labels = bad_labels};
+    tuff__check_failed(tuff_trainer_step(trainer, &batch, 1, NULL), TUFF_ERROR_INVALID_ARGUMENT, "row 1 has label 3");
+    batch.labels = some_labels;
+    batch.lengths = bad_lengths;
+    tuff__check_failed(tuff_trainer_step(trainer, &batch, 1, NULL), TUFF_ERROR_INVALID_ARGUMENT,
+                       "row 1 of the batch has 0 ids");
+    tuff__check_failed(tuff_trainer_step(trainer, &batch, 0, NULL), TUFF_ERROR_INVALID_ARGUMENT, "at least 1 batch");
+    tuff_trainer_destroy(trainer);
+    trainer = NULL;
+    tuff__check_failed(tuff_trainer_create(model, NULL, &trainer), TUFF_ERROR_INVALID_ARGUMENT, "needs total_steps");
+    tuff__check_failed(tuff_trainer_create(model, &(tuff_trainer_create_info){.adam_beta2 = 1.5}, &trainer),
+                       TUFF_ERROR_INVALID_ARGUMENT, "adam_beta2 is 1.5");
+    assert_null(trainer);
+    tuff_model_destroy(model);
+}
+
+/* -- labels, weights, folders ------------------------------------------------------------------------------------- */
+
+static void test_labels_of_the_file(void **state)
+{
+    (void)state;
+    tuff__check_write_text(path_of("numbers.csv"),
+                           "text,label\nba da,10\nbe,9\n\"bi, do\",-1\nfa,9\nfe fi,10\nfo,-1\n");
+    tuff_training_arguments arguments = golden_arguments(path_of("numbers"));
+    arguments.train_file = path_of("numbers.csv");
+    arguments.text_column = arguments.text_pair_column = arguments.label_column = NULL;
+    arguments.max_steps = 2;
+    train(&arguments, NULL);
+    tuff_model *model;
+    assert_int_equal(tuff_model_load(device, arguments.output_dir, &model), TUFF_SUCCESS);
+    const tuff_model_config *config = tuff_model_get_config(model);
+    assert_int_equal(config->num_labels, 3);
+    assert_string_equal(config->labels[0], "-1"); /* as numbers: by bytes 10 comes before 9 */
+    assert_string_equal(config->labels[1], "9");
+    assert_string_equal(config->labels[2], "10");
+    assert_int_equal(config->problem_type, TUFF_PROBLEM_TYPE_SINGLE_LABEL_CLASSIFICATION);
+    tuff_model_destroy(model);
+}
+
+static void test_refused_labels(void **state)
+{
+    (void)state;
+    tuff_training_arguments arguments = golden_arguments(path_of("refused"));
+    tuff__check_write_text(path_of("eval.tsv"), "first\tsecond\tclass\nba\tda\teins\nba\tda\tvier\n");
+    arguments.eval_file = path_of("eval.tsv");
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "eval.tsv: line 3: the label 'vier'");
+    arguments.eval_file = NULL;
+    tuff__check_write_text(path_of("one.tsv"), "first\tsecond\tclass\nba\tda\teins\nba\tda\teins\n");
+    arguments.train_file = path_of("one.tsv");
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "every row has the label 'eins'");
+    tuff__check_write_text(path_of("empty.tsv"), "first\tsecond\tclass\nba\tda\teins\nba\tda\t\n");
+    arguments.train_file = path_of("empty.tsv");
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "line 3: the label is empty");
+    arguments.label_column = "topic";
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "topic");
+    assert_false(tuff__file_exists(arguments.output_dir));
+}
+
+static void test_from_a_config_alone(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"config.json", "vocab.txt", "tokenizer_config.json"};
+    assert_int_equal(tuff__directory_create(path_of("bare")), TUFF_SUCCESS);
+    for (size_t i = 0; i < 3; i++) {
+        char from[256], to[256];
+        snprintf(from, sizeof from, GOLDEN "initial/%s", files[i]);
+        snprintf(to, sizeof to, "%s/%s", path_of("bare"), files[i]);
+        tuff__mapped_file file;
+        assert_int_equal(tuff__file_map(from, &file), TUFF_SUCCESS);
+        tuff__check_write(to, file.data, file.size);
+        tuff__file_unmap(&file);
+    }
+    tuff_training_arguments arguments = golden_arguments(path_of("random"));
+    arguments.model = path_of("bare");
+    arguments.max_steps = 1;
+    arguments.seed = 1;
+    tuff_training_result one, other, again;
+    train(&arguments, &one);
+    train(&arguments, &again);
+    arguments.seed = 2;
+    train(&arguments, &other);
+    assert_true(one.train_loss > 0.2 && one.train_loss < 5); /* around ln 3 */
+    assert_true(one.train_loss == again.train_loss);
+    assert_true(one.train_loss != other.train_loss);
+    /* The golden folder has weights: they are only left aside when that is asked for. */
+    arguments.model = GOLDEN "initial";
+    train(&arguments, &one);
+    arguments.random_weights = true;
+    train(&arguments, &again);
+    assert_true(one.train_loss != again.train_loss);
+}
+
+static void test_failures_leave_the_output_alone(void **state)
+{
+    (void)state;
+    const char *output = path_of("kept");
+    tuff_training_arguments arguments = golden_arguments(output);
+    arguments.max_steps = 1;
+    train(&arguments, NULL);
+    const double before = log_number(path_of("kept/log.jsonl"), 0, "loss");
+    arguments.max_steps = 10;
+    arguments.warmup_steps = 0;
+    arguments.trainer.learning_rate = 1e6;
+    refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "wanted finite numbers");
+    assert_true(log_number(path_of("kept/log.jsonl"), 0, "loss") == before);
+    assert_false(tuff__file_exists(path_of("kept.log.jsonl")));
+    /* Somebody's folder is not a model's. */
+    assert_int_equal(tuff__directory_create(path_of("letters")), TUFF_SUCCESS);
+    tuff__check_write_text(path_of("letters/letter.txt"), "dear");
+    arguments.output_dir = path_of("letters");
+    refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "letter.txt");
+    tuff__check_content(path_of("letters/letter.txt"), "dear");
+    arguments.output_dir = NULL;
+    refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "output_dir is not given");
+    arguments.output_dir = output;
+    arguments.max_length = 33;
+    refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "max_length is 33");
+}
+
+/* -- evaluation, events -------------------------------------------------------------------------------------------- */
+
+typedef struct event_counts {
+    unsigned counts[5];
+    double best_loss;
+} event_counts;
+
+static void count_event(void *user, const tuff_training_event *event)
+{
+    event_counts *counts = user;
+    counts->counts[event->type]++;
+    if (event->type == TUFF_TRAINING_EVALUATE && !(event->loss >= counts->best_loss))
+        counts->best_loss = event->loss;
+    assert_true(event->step <= event->total_steps);
+}
+
+/* 26 rows in batches of 4: 7 updates an epoch. */
+static void test_evaluation_and_events(void **state)
+{
+    (void)state;
+    event_counts counts = {.best_loss = HUGE_VAL};
+    tuff_training_arguments arguments = lively_arguments(path_of("evaluated"));
+    arguments.logging_steps = 4;
+    arguments.eval_strategy = TUFF_INTERVAL_STEPS;
+    arguments.eval_steps = 5;
+    arguments.save_strategy = TUFF_INTERVAL_EPOCH;
+    arguments.load_best_model_at_end = true;
+    arguments.on_event = count_event;
+    arguments.on_event_user = &counts;
+    tuff_training_result result;
+    train(&arguments, &result);
+    assert_int_equal(result.steps, 14);
+    assert_int_equal(counts.counts[TUFF_TRAINING_BEGIN], 1);
+    assert_int_equal(counts.counts[TUFF_TRAINING_STEP], 14);
+    assert_int_equal(counts.counts[TUFF_TRAINING_LOG], 4);      /* 4, 8, 12, 14 */
+    assert_int_equal(counts.counts[TUFF_TRAINING_EVALUATE], 3); /* 5, 10, 14 */
+    assert_int_equal(counts.counts[TUFF_TRAINING_SAVE], 2);     /* 7, 14 */
+    assert_true(result.evaluated && result.eval_loss == counts.best_loss);
+    assert_in_range((int)(result.eval_accuracy * 26 + 0.5), 1, 26);
+    assert_true(tuff__file_exists(path_of("evaluated/log.html")));
+    arguments.eval_file = NULL;
+    refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "load_best_model_at_end needs");
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return tuff__check_folder_create("test_trainer");
+}
+
+static int teardown(void **state)
+{
+    return tuff__check_folder_remove(state);
+}
+
+int main(void)
+{
+    const char *name = tuff__env()->device ? tuff__env()->device : "cpu";
+    if (tuff_device_create(&(tuff_device_create_info){.device = name}, &device) != TUFF_SUCCESS) {
+        print_message("skipped: %s\n", tuff_last_error());
+        return TUFF__SKIPPED;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_golden_on_the_reference),
+        cmocka_unit_test(test_two_runs_give_equal_files),
+        cmocka_unit_test(test_gradient_accumulation),
+        cmocka_unit_test(test_rows_that_do_not_count),
+        cmocka_unit_test(test_refused_batches),
+        cmocka_unit_test(test_labels_of_the_file),
+        cmocka_unit_test(test_refused_labels),
+        cmocka_unit_test(test_from_a_config_alone),
+        cmocka_unit_test(test_failures_leave_the_output_alone),
+        cmocka_unit_test(test_evaluation_and_events),
+    };
+    const int failed = cmocka_run_group_tests(tests, setup, teardown);
+    tuff_device_destroy(device);
+    return failed;
+}
