@@ -43,7 +43,12 @@ static const struct {
     {"few tiles", 1, 8, 8, 8},         {"few tiles, odd", 1, 5, 7, 3}, {"many tiles", 128, 4, 4, 4},
     {"many tiles, odd", 128, 3, 5, 7}, {"long k", 1, 8, 8, 4096},      {"long k, odd", 1, 5, 7, 4099},
 };
-enum { MATMUL_SIZES = sizeof matmul_sizes / sizeof matmul_sizes[0], TRANSPOSES = 4, MATMUL_PLAIN = 4, ACTIVATIONS = 5 };
+enum {
+    MATMUL_SIZES = sizeof matmul_sizes / sizeof matmul_sizes[0],
+    TRANSPOSES = 3 /* none, a, b */,
+    MATMUL_PLAIN = 4,
+    ACTIVATIONS = 5
+};
 /* Epilogues: none, bias, residual, both; then bias with each activation. */
 enum { EPILOGUES = MATMUL_PLAIN + ACTIVATIONS };
 
@@ -129,13 +134,15 @@ static void build_reduction(tuff__kernel_case *c)
 {
     const int64_t columns = row_lengths[c->step / 3];
     const uint32_t dim = c->step % 3;
-    const tuff_tensor x = input(c, TUFF_SHAPE(7, columns, 9));
+    tuff_shape shape = TUFF_SHAPE(7, 8, 9);
+    shape.dims[dim] = columns;
+    const tuff_tensor x = input(c, shape);
     const tuff_tensor sum = tuff_sum(c->graph, x, dim), mean = tuff_mean(c->graph, x, dim);
     add_output(c, sum);
     add_output(c, tuff_argmax(c->graph, x, dim));
     add_gradients(c, mean, &x, 1);
     add_gradients(c, tuff_max(c->graph, x, dim), &x, 1);
-    snprintf(c->name, sizeof c->name, "[7, %d, 9] over %u", (int)columns, dim);
+    snprintf(c->name, sizeof c->name, "%d over dimension %u", (int)columns, dim);
     c->last = c->step + 1 == ROW_LENGTHS * 3;
 }
 
