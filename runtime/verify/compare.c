@@ -27,7 +27,7 @@ static void judge(tuff__comparison *c, uint64_t i, double want, double got, doub
     c->want_inf += isinf(want) != 0;
     /* Written so that a NaN anywhere fails: every comparison with it is false. */
     const double error = got == want ? 0 : fabs(got - want);
-    const bool right = error <= allowed;
+    const bool right = got == want || error <= allowed; /* where infinity is wanted, `allowed` is no number */
     double ratio = error == 0 ? 0 : error / allowed;
     if (isnan(ratio))
         ratio = INFINITY;
