@@ -2,11 +2,11 @@
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128, local_size_x_id = 0) in;
 #include "include/math.glsl"
 #include "include/reduce.glsl"
 #include "optimizer.h"
 
-layout(local_size_x = 128, local_size_x_id = 0) in;
 layout(push_constant) uniform Push { tuff_push_norm_sum push; };
 
 layout(set = 0, binding = 0) readonly restrict buffer Partial { float partial[]; };

@@ -3,11 +3,11 @@
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
+layout(local_size_x = 128, local_size_x_id = 0) in;
 #include "include/reduce_max.glsl"
 #include "include/reduce.glsl"
 #include "reduce.h"
 
-layout(local_size_x = 128, local_size_x_id = 0) in;
 layout(constant_id = 3) const uint KIND = TUFF_REDUCE_SUM;
 layout(constant_id = 4) const uint FLAGS = 0;
 layout(push_constant) uniform Push { tuff_push_reduce push; };

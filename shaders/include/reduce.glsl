@@ -1,6 +1,6 @@
 // reduce.glsl: reductions over a workgroup in shared memory, as a tree of fixed shape: the same bits every run, on any
-// subgroup size. gl_WorkGroupSize.x must be a power of two of at most 256. All invocations call them together and all get
-// the result.
+// subgroup size. gl_WorkGroupSize.x must be a power of two of at most 256, and declared before this file is included: until
+// then glslang takes it for 1. All invocations call them together and all get the result.
 #ifndef TUFF_REDUCE_GLSL
 #define TUFF_REDUCE_GLSL
 
