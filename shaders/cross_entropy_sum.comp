@@ -2,7 +2,9 @@
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
+
 layout(local_size_x = 128, local_size_x_id = 0) in;
+
 #include "include/math.glsl"
 #include "include/reduce.glsl"
 #include "cross_entropy.h"
