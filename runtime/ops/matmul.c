@@ -326,6 +326,20 @@ tuff_tensor tuff_matmul(tuff_graph *graph, tuff_tensor a, tuff_tensor b, const t
     return tuff__graph_add(graph, TUFF__OP_MATMUL, &params, sizeof params, inputs, 4, 2, NULL);
 }
 
+/* Sizes that no tile divides, each layout and the epilogue; then one that fills the tiles, for the clock. */
+static const tuff__matmul_params proof_nn = {.activation = TUFF_ACTIVATION_GELU, .alpha = 1},
+                                 proof_nt = {.transpose_b = true, .alpha = 1},
+                                 proof_tn = {.transpose_a = true, .alpha = 1};
+static const tuff__proof proofs[] = {
+    {.inputs = {{2, {129, 97}}, {2, {97, 65}}, {1, {65}}, {2, {129, 65}}}, .input_count = 4, .params = &proof_nn,
+     .params_size = sizeof proof_nn},
+    {.inputs = {{2, {129, 97}}, {2, {65, 97}}}, .input_count = 2, .params = &proof_nt, .params_size = sizeof proof_nt},
+    {.inputs = {{2, {1031, 33}}, {2, {1031, 65}}}, .input_count = 2, .params = &proof_tn,
+     .params_size = sizeof proof_tn},
+    {.inputs = {{2, {512, 512}}, {2, {512, 512}}}, .input_count = 2, .params = &proof_nt,
+     .params_size = sizeof proof_nt, .timed = true},
+};
+
 const tuff_op_desc tuff__op_matmul = {
     .name = "matmul",
     .input_count = 4,
@@ -345,4 +359,6 @@ const tuff_op_desc tuff__op_matmul = {
     .magnitude = magnitude,
     .variants = tuff__matmul_variants,
     .variant_count = TUFF__MATMUL_VARIANT_COUNT,
+    .proofs = proofs,
+    .proof_count = sizeof proofs / sizeof proofs[0],
 };

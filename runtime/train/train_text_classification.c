@@ -148,7 +148,7 @@ static tuff_status find_max_length(const job *j, uint32_t *out_max_length)
 
 static tuff_status encode_all(job *j, const tuff__example_source *train, const tuff__example_source *eval)
 {
-    uint32_t max_length;
+    uint32_t max_length = 0;
     TUFF_TRY(find_max_length(j, &max_length));
     TUFF_TRY(tuff__examples_create(train, j->tokenizer, &j->labels, max_length, &j->train));
     if (!eval->table)
