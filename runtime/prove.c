@@ -66,7 +66,6 @@ static uint64_t key_of(const tuff_device *device)
     hash = hash_bytes(hash, &p->driver_version, sizeof p->driver_version);
     hash = hash_bytes(hash, p->driver, strlen(p->driver));
     hash = hash_bytes(hash, p->name, strlen(p->name));
-    hash = hash_bytes(hash, &device->target.max_storage_buffer_range, sizeof(uint64_t));
 #if TUFF_WITH_VULKAN
     for (size_t i = 0; i < tuff__shader_count; i++)
         hash = hash_bytes(hash, tuff__shaders[i].words, tuff__shaders[i].word_count * 4);
