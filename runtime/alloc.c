@@ -1,11 +1,13 @@
 /* alloc.c: owns host memory: the aligned malloc family, its test countdown, and the arena. */
 #include "alloc.h"
 
+#include "os.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64, ARENA_BLOCK = 16384 };
+enum { ALIGNMENT = 64, ARENA_BLOCK = 16384, LARGE_BLOCK = 4 << 20 };
 
 /* In front of each block: its size (for realloc) and what malloc returned (for free). */
 typedef struct block_header {
@@ -37,13 +39,16 @@ static block_header *header_of(void *block)
     return (block_header *)((char *)block - ALIGNMENT);
 }
 
-void *tuff__malloc(size_t size)
+/* Large blocks that calloc takes fresh from the system are zero already, and stay untouched. */
+static void *allocate(size_t size, bool zero)
 {
     if (must_fail() || size > SIZE_MAX - 2 * (size_t)ALIGNMENT)
         return NULL;
-    char *base = malloc(size + 2 * (size_t)ALIGNMENT);
+    char *base = zero ? calloc(1, size + 2 * (size_t)ALIGNMENT) : malloc(size + 2 * (size_t)ALIGNMENT);
     if (!base)
         return NULL;
+    if (size >= LARGE_BLOCK)
+        tuff__memory_prefer_large_pages(base, size);
     /* The header takes the ALIGNMENT bytes before the block. */
     const size_t skew = (size_t)((uintptr_t)base % ALIGNMENT);
     char *block = base + (2 * (size_t)ALIGNMENT - skew);
@@ -53,14 +58,16 @@ void *tuff__malloc(size_t size)
     return block;
 }
 
+void *tuff__malloc(size_t size)
+{
+    return allocate(size, false);
+}
+
 void *tuff__calloc(size_t count, size_t size)
 {
     if (size != 0 && count > SIZE_MAX / size)
         return NULL;
-    void *block = tuff__malloc(count * size);
-    if (block)
-        memset(block, 0, count * size);
-    return block;
+    return allocate(count * size, true);
 }
 
 void *tuff__realloc(void *block, size_t size)

@@ -517,6 +517,19 @@ uint64_t tuff__total_memory(void)
     return pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size : 0;
 }
 
+void tuff__memory_prefer_large_pages(void *block, size_t size)
+{
+#ifdef MADV_HUGEPAGE
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)block + page - 1) / page * page, end = ((uintptr_t)block + size) / page * page;
+    if (end > begin)
+        (void)madvise((char *)block + (begin - (uintptr_t)block), end - begin, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)size;
+#endif
+}
+
 /* -- terminal ----------------------------------------------------------------------------------------------------- */
 
 bool tuff__is_terminal(FILE *file)
