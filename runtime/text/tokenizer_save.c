@@ -1,0 +1,72 @@
+/* tokenizer_save.c: owns the writing of a tokenizer's files: copies of what it was read from, never made anew. */
+#include "../io/file.h"
+#include "../io/json.h"
+#include "../os.h"
+#include "tokenizer_object.h"
+
+static tuff_status write_into(const char *dir, const char *name, const char *text, size_t size)
+{
+    char *path = tuff__asprintf("%s/%s", dir, name);
+    if (!path)
+        return tuff__fail_memory(name, size);
+    const tuff_status status = tuff__file_write(path, text, size);
+    tuff__free(path);
+    return status;
+}
+
+static void write_special(tuff__json_writer *writer, const tuff_tokenizer *tokenizer, const char *key,
+                          tuff_special_token token)
+{
+    if (!tokenizer->special_tokens[token] || tokenizer->special_ids[token] < 0)
+        return;
+    tuff__json_key(writer, key);
+    tuff__json_write_string(writer, tokenizer->special_tokens[token]);
+}
+
+/* What AutoTokenizer needs to read the folder as tuff did: which class, and that class's flags in words. */
+static void write_config(tuff__json_writer *writer, const tuff_tokenizer *tokenizer)
+{
+    const bool has_json = tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text != NULL;
+    tuff__json_begin_object(writer);
+    tuff__json_key(writer, "tokenizer_class");
+    tuff__json_write_string(writer, has_json ? "PreTrainedTokenizerFast" : "BertTokenizer");
+    if (!has_json) {
+        const tuff__normalizer *step = &tokenizer->normalizers[0];
+        tuff__json_key(writer, "do_lower_case");
+        tuff__json_write_bool(writer, step->lowercase);
+        tuff__json_key(writer, "strip_accents");
+        tuff__json_write_bool(writer, step->strip_accents);
+        tuff__json_key(writer, "tokenize_chinese_chars");
+        tuff__json_write_bool(writer, step->handle_chinese_chars);
+    }
+    write_special(writer, tokenizer, "unk_token", TUFF_SPECIAL_TOKEN_UNK);
+    write_special(writer, tokenizer, "sep_token", TUFF_SPECIAL_TOKEN_SEP);
+    write_special(writer, tokenizer, "pad_token", TUFF_SPECIAL_TOKEN_PAD);
+    write_special(writer, tokenizer, "cls_token", TUFF_SPECIAL_TOKEN_CLS);
+    write_special(writer, tokenizer, "mask_token", TUFF_SPECIAL_TOKEN_MASK);
+    tuff__json_end_object(writer);
+}
+
+static tuff_status save_config(const tuff_tokenizer *tokenizer, const char *dir)
+{
+    tuff__json_writer writer = {.indent = 2};
+    char *text;
+    size_t size;
+    write_config(&writer, tokenizer);
+    TUFF_TRY(tuff__json_finish_text(&writer, &text, &size));
+    const tuff_status status = write_into(dir, tuff__tokenizer_file_names[TUFF__FILE_TOKENIZER_CONFIG], text, size);
+    tuff__free(text);
+    return status;
+}
+
+tuff_status tuff_tokenizer_save(const tuff_tokenizer *tokenizer, const char *dir)
+{
+    if (!tuff__is_directory(dir))
+        return tuff__fail(TUFF_ERROR_IO, "%s: no such folder to save the tokenizer in", dir);
+    for (size_t i = 0; i < TUFF__FILE_COUNT; i++) {
+        const tuff__tokenizer_source *source = &tokenizer->sources[i];
+        if (source->text)
+            TUFF_TRY(write_into(dir, tuff__tokenizer_file_names[i], source->text, source->size));
+    }
+    return tokenizer->sources[TUFF__FILE_TOKENIZER_CONFIG].text ? TUFF_SUCCESS : save_config(tokenizer, dir);
+}
