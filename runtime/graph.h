@@ -7,7 +7,7 @@
 #include "op.h"
 #include "tuff/graph.h"
 
-enum { TUFF__NO_NODE = UINT32_MAX };
+#define TUFF__NO_NODE UINT32_MAX /* a macro, because an enumerator is an int */
 
 typedef enum tuff__value_kind {
     TUFF__VALUE_INTERMEDIATE = 0, /* planned memory */
