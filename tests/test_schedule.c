@@ -1,5 +1,5 @@
-/* test_schedule.c: learning rates against transformers' (golden/train/schedule.txt), warm-up counts, bias corrections, and
- * the order of rows. */
+/* test_schedule.c: learning rates against transformers' (golden/train/schedule.txt), warm-up counts, bias corrections,
+ * and the order of rows. */
 #include "../runtime/train/metrics.h"
 #include "../runtime/train/schedule.h"
 

@@ -1,7 +1,8 @@
 /*
- * test_trainer.c: training against PyTorch's stored run (golden/train, made by make_training.py beside it), and the promises
- * of tuff_train_text_classification: equal runs give equal files, accumulation and filled-up batches change nothing but
- * rounding, failures leave an earlier output alone. On the device that TUFF_DEVICE names, and on the reference.
+ * test_trainer.c: training against PyTorch's stored run (golden/train, made by make_training.py beside it), and the
+ * promises of tuff_train_text_classification: equal runs give equal files, accumulation and filled-up batches change
+ * nothing but rounding, failures leave an earlier output alone. On the device that TUFF_DEVICE names, and on the
+ * reference.
  */
 #include "../runtime/env.h"
 #include "../runtime/io/checkpoint.h"
@@ -121,7 +122,8 @@ static double log_distance(const char *path, const char *key)
     return largest;
 }
 
-/* Every figure and parameter stays as near to PyTorch's float64 run as PyTorch's float32 run does, within a factor of 8. */
+/* Every figure and parameter stays as near to PyTorch's float64 run as PyTorch's float32 run does, within a factor
+ * of 8. */
 static void compare_with_golden(const char *folder)
 {
     tuff__checkpoint *got, *wanted;
@@ -145,7 +147,8 @@ static void compare_with_golden(const char *folder)
         most = fmax(most, ours / theirs);
         count++;
     }
-    print_message("%s: %zu figures and parameters, at most %.2f times PyTorch's float32 distance\n", folder, count, most);
+    print_message("%s: %zu figures and parameters, at most %.2f times PyTorch's float32 distance\n", folder, count,
+                  most);
     fclose(file);
     tuff__checkpoint_destroy(got);
     tuff__checkpoint_destroy(wanted);

@@ -78,7 +78,9 @@ static void on_event(void *user, const tuff_training_event *event)
 {
     progress *p = user;
     switch (event->type) {
-    case TUFF_TRAINING_BEGIN: print_begin(p, event); break;
+    case TUFF_TRAINING_BEGIN:
+        print_begin(p, event);
+        break;
     case TUFF_TRAINING_STEP:
         /* Ten times a second is as often as anyone reads. A file gets the logged steps alone. */
         if (p->terminal && tuff__clock_seconds() - p->latest > 0.1)
@@ -151,8 +153,8 @@ static void fill_arguments(train_options *o)
     a->trainer.lr_scheduler_type = scheduler(o->lr_scheduler_type);
     a->trainer.max_grad_norm = a->trainer.max_grad_norm > 0 ? a->trainer.max_grad_norm : -1;
     a->trainer.dropout = !o->dropout_given ? 0 : o->dropout > 0 ? o->dropout : -1;
-    a->train_sampling_strategy = strcmp(o->train_sampling_strategy, "random") ? TUFF_TRAIN_SAMPLING_SEQUENTIAL
-                                                                             : TUFF_TRAIN_SAMPLING_RANDOM;
+    a->train_sampling_strategy =
+        strcmp(o->train_sampling_strategy, "random") ? TUFF_TRAIN_SAMPLING_SEQUENTIAL : TUFF_TRAIN_SAMPLING_RANDOM;
     a->metric_for_best_model = !strcmp(o->metric_for_best_model, "accuracy") ? TUFF_METRIC_ACCURACY
                                : !strcmp(o->metric_for_best_model, "f1")     ? TUFF_METRIC_F1
                                                                              : TUFF_METRIC_LOSS;
@@ -209,7 +211,7 @@ static size_t data_options(train_options *o, tuff__arg *out_options)
          .help = "column of a second text (default: single texts)"},
         {"label-column", TUFF__ARG_STRING, &a->label_column, .help = "column of the label's name (default: label)"},
         {"output", TUFF__ARG_STRING, &a->output_dir, .metavar = "DIR",
-         .help = "folder for the model, log.jsonl and log.html; replaced once training has succeeded"},
+         .help = "folder for the model, log.jsonl and log.html; written once training has succeeded"},
         {"output-dir", TUFF__ARG_STRING, &a->output_dir, .help = NULL},
         {"device", TUFF__ARG_STRING, &o->device, .metavar = "NAME",
          .help = "cpu, reference, vulkan, vulkan:N or part of a name (default: the best Vulkan GPU, else cpu)"},
@@ -242,9 +244,12 @@ static size_t update_options(train_options *o, tuff__arg *out_options)
          .help = "the highest rate (default: 5e-5)"},
         {"weight-decay", TUFF__ARG_FLOAT, &t->weight_decay, .min = 0, .max = 1e6,
          .help = "AdamW's, on all but biases and norms (default: 0)"},
-        {"adam-beta1", TUFF__ARG_FLOAT, &t->adam_beta1, .min = 1e-9, .max = 0.9999999, .help = "(default: 0.9)"},
-        {"adam-beta2", TUFF__ARG_FLOAT, &t->adam_beta2, .min = 1e-9, .max = 0.9999999, .help = "(default: 0.999)"},
-        {"adam-epsilon", TUFF__ARG_FLOAT, &t->adam_epsilon, .min = 1e-30, .max = 1e6, .help = "(default: 1e-8)"},
+        {"adam-beta1", TUFF__ARG_FLOAT, &t->adam_beta1, .min = 1e-9, .max = 0.9999999,
+         .help = "decay of the mean of gradients (default: 0.9)"},
+        {"adam-beta2", TUFF__ARG_FLOAT, &t->adam_beta2, .min = 1e-9, .max = 0.9999999,
+         .help = "decay of the mean of their squares (default: 0.999)"},
+        {"adam-epsilon", TUFF__ARG_FLOAT, &t->adam_epsilon, .min = 1e-30, .max = 1e6,
+         .help = "added to the root of that mean (default: 1e-8)"},
         {"max-grad-norm", TUFF__ARG_FLOAT, &t->max_grad_norm, .min = 0, .max = 1e30,
          .help = "gradients are scaled down to this global norm, 0: never (default: 1)"},
         {"label-smoothing-factor", TUFF__ARG_FLOAT, &t->label_smoothing, .min = 0, .max = 0.999,
@@ -280,17 +285,20 @@ static size_t interval_options(train_options *o, tuff__arg *out_options)
     const tuff__arg options[] = {
         {"logging-strategy", TUFF__ARG_CHOICE, &o->logging_strategy, .choices = "no|epoch|steps",
          .help = "when a line of log.jsonl is due (default: steps)"},
-        {"logging-steps", TUFF__ARG_INT, &o->logging_steps, .min = 1, .max = many, .help = "(default: 10)"},
+        {"logging-steps", TUFF__ARG_INT, &o->logging_steps, .min = 1, .max = many,
+         .help = "updates from one line to the next (default: 10)"},
         {"eval-strategy", TUFF__ARG_CHOICE, &o->eval_strategy, .choices = "no|epoch|steps",
          .help = "when the held-out rows are classified (default: epoch)"},
-        {"eval-steps", TUFF__ARG_INT, &o->eval_steps, .min = 1, .max = many, .help = "(default: --logging-steps)"},
+        {"eval-steps", TUFF__ARG_INT, &o->eval_steps, .min = 1, .max = many,
+         .help = "updates from one evaluation to the next (default: --logging-steps)"},
         {"save-strategy", TUFF__ARG_CHOICE, &o->save_strategy, .choices = "no|epoch|steps",
          .help = "when the output is written besides at the end (default: no)"},
-        {"save-steps", TUFF__ARG_INT, &o->save_steps, .min = 1, .max = many, .help = "(default: 500)"},
+        {"save-steps", TUFF__ARG_INT, &o->save_steps, .min = 1, .max = many,
+         .help = "updates from one saving to the next (default: 500)"},
         {"load-best-model-at-end", TUFF__ARG_FLAG, &a->load_best_model_at_end,
          .help = "save the weights of the best evaluation, not the last"},
         {"metric-for-best-model", TUFF__ARG_CHOICE, &o->metric_for_best_model, .choices = "loss|accuracy|f1",
-         .help = "(default: loss)"},
+         .help = "what the best is judged by (default: loss)"},
     };
     memcpy(out_options, options, sizeof options);
     return sizeof options / sizeof options[0];

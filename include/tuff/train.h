@@ -15,7 +15,8 @@ extern "C" {
 #endif
 
 typedef enum tuff_lr_scheduler_type {
-    TUFF_LR_SCHEDULER_LINEAR = 0, /* update k, from 0, uses lr·k/warmup_steps, then lr·(total - k)/(total - warmup_steps) */
+    TUFF_LR_SCHEDULER_LINEAR =
+        0, /* update k, from 0, uses lr·k/warmup_steps, then lr·(total - k)/(total - warmup_steps) */
     TUFF_LR_SCHEDULER_COSINE = 1, /* warm-up as above, then half a cosine */
     TUFF_LR_SCHEDULER_CONSTANT = 2,
     TUFF_LR_SCHEDULER_CONSTANT_WITH_WARMUP = 3,
@@ -33,13 +34,13 @@ typedef enum tuff_interval_strategy {
 typedef struct tuff_trainer tuff_trainer; /* weights, gradients and AdamW state on the device, and compiled graphs */
 
 typedef struct tuff_trainer_create_info {
-    double learning_rate;   /* default (0): 5e-5 */
-    double weight_decay;    /* of weights, not of biases and norms; default 0 */
-    double adam_beta1;      /* default (0): 0.9 */
-    double adam_beta2;      /* default (0): 0.999 */
-    double adam_epsilon;    /* default (0): 1e-8 */
-    double max_grad_norm;   /* gradients are scaled down to this global norm; default (0): 1; negative: never */
-    double dropout;         /* in place of every probability of config.json; default (0): config.json's; negative: none */
+    double learning_rate; /* default (0): 5e-5 */
+    double weight_decay;  /* of weights, not of biases and norms; default 0 */
+    double adam_beta1;    /* default (0): 0.9 */
+    double adam_beta2;    /* default (0): 0.999 */
+    double adam_epsilon;  /* default (0): 1e-8 */
+    double max_grad_norm; /* gradients are scaled down to this global norm; default (0): 1; negative: never */
+    double dropout;       /* in place of every probability of config.json; default (0): config.json's; negative: none */
     double label_smoothing; /* default 0 */
     tuff_lr_scheduler_type lr_scheduler_type;
     uint64_t warmup_steps; /* default 0 */
@@ -105,12 +106,12 @@ typedef struct tuff_training_event {
     tuff_training_event_type type;
     uint64_t step, total_steps; /* updates done, and wanted in all */
     double epoch;
-    double loss;                     /* of the evaluation; else the mean since the log line before */
-    double grad_norm, learning_rate; /* of the latest step */
-    double accuracy, macro_f1;       /* of the evaluation */
+    double loss;                             /* of the evaluation; else the mean since the log line before */
+    double grad_norm, learning_rate;         /* of the latest step */
+    double accuracy, macro_f1;               /* of the evaluation */
     double samples_per_second, seconds_left; /* of training alone; 0 before the first step */
     uint64_t train_rows, eval_rows, parameter_count;
-    bool random_weights;    /* the model folder had no weights */
+    bool random_weights; /* the model folder had no weights */
     const char *output_dir;
 } tuff_training_event;
 /* Called on the thread that trains; `event` is valid for the call. */
@@ -123,10 +124,10 @@ typedef struct tuff_training_arguments {
     const char *text_column;      /* default: "text" */
     const char *text_pair_column; /* default: none */
     const char *label_column;     /* default: "label" */
-    const char *output_dir;       /* must be given; replaced whole, once training succeeded */
+    const char *output_dir;       /* must be given; written once training succeeded */
     uint64_t max_train_samples, max_eval_samples; /* first rows of the files; default (0): all */
-    uint32_t max_length;          /* tokens a text is cut to; default (0): what the tokenizer and the model take */
-    bool random_weights;          /* initialise every weight by the field's rule; default: only without any file of them */
+    uint32_t max_length; /* tokens a text is cut to; default (0): what the tokenizer and the model take */
+    bool random_weights; /* initialise every weight by the field's rule; default: only without any file of them */
 
     uint32_t per_device_train_batch_size, per_device_eval_batch_size; /* default (0): 8 */
     uint32_t gradient_accumulation_steps; /* batches to one update, with the mean over all their rows; default (0): 1 */
@@ -160,16 +161,18 @@ typedef struct tuff_training_result {
     double train_seconds, train_samples_per_second; /* without evaluation and saving */
 } tuff_training_result;
 
-/* Fine-tunes a single-label text classifier. Labels are names: those of config.json's id2label where all of the training
- * file's are among them, else the training file's, sorted (as numbers where all are whole numbers), and a new head.
+/* Fine-tunes a single-label text classifier. Labels are names: those of config.json's id2label where all of the
+ * training file's are among them, else the training file's, sorted (as numbers where all are whole numbers), and a new
+ * head.
  *
  * output_dir receives model.safetensors, config.json with id2label, the tokenizer's files, log.jsonl (one object for
  * each logged step and evaluation) and log.html (the same drawn, with the confusion matrix); it is written aside and
- * renamed, so that a kill or a failure leaves an earlier one as it was. While training, the log grows in
- * OUTPUT_DIR.log.jsonl. An output_dir that holds files of other kinds is refused.
+ * renamed, so that a kill or a failure leaves an earlier one as it was. An output_dir that holds files and is no
+ * model's folder is refused. While training, the log grows in OUTPUT_DIR.log.jsonl, which a failure removes and a kill
+ * leaves.
  *
- * Errors: those of loading; INVALID_FILE naming file, line and value for a label that the table of labels does not have;
- * INVALID_ARGUMENT for arguments that make no sense and for a loss that is not finite. */
+ * Errors: those of loading; INVALID_FILE naming file, line and value for a label that the table of labels does not
+ * have; INVALID_ARGUMENT for arguments that make no sense and for a loss that is not finite. */
 TUFF_API tuff_status tuff_train_text_classification(tuff_device *device, const tuff_training_arguments *arguments,
                                                     tuff_training_result *out_result);
 

@@ -23,8 +23,8 @@ tuff_status tuff__example_source_open(const tuff_training_arguments *arguments, 
     if (max_rows != 0 && max_rows < out_source->row_count)
         out_source->row_count = (size_t)max_rows;
     if (out_source->row_count > UINT32_MAX)
-        return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: holds %zu rows, wanted at most %u", path,
-                          out_source->row_count, UINT32_MAX);
+        return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: holds %zu rows, wanted at most %u", path, out_source->row_count,
+                          UINT32_MAX);
     return TUFF_SUCCESS;
 }
 
@@ -116,8 +116,8 @@ tuff_status tuff__label_names_choose(const tuff__example_source *train, const ch
     if (status == TUFF_SUCCESS) {
         sort_unique(names, train->row_count, &count);
         if (count < 2)
-            status = tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: every row has the label '%s', wanted at least 2 labels", path,
-                                names[0]);
+            status = tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: every row has the label '%s', wanted at least 2 labels",
+                                path, names[0]);
     }
     out_names->from_config = status == TUFF_SUCCESS;
     for (size_t i = 0; i < count && out_names->from_config; i++)
@@ -241,7 +241,8 @@ tuff_status tuff__collate(const tuff__examples *examples, const uint32_t *order,
 {
     size_t longest = 1;
     for (size_t i = 0; i < count; i++) {
-        const size_t row = order ? order[first + i] : first + i, length = examples->starts[row + 1] - examples->starts[row];
+        const size_t row = order ? order[first + i] : first + i,
+                     length = examples->starts[row + 1] - examples->starts[row];
         longest = length > longest ? length : longest;
     }
     const size_t cells = count * longest;
@@ -256,8 +257,12 @@ tuff_status tuff__collate(const tuff__examples *examples, const uint32_t *order,
         memcpy(ids + i * longest, examples->input_ids + start, (size_t)lengths[i] * sizeof *ids);
         memcpy(types + i * longest, examples->token_type_ids + start, (size_t)lengths[i] * sizeof *types);
     }
-    collated->batch = (tuff_batch){.count = count, .max_length = longest, .input_ids = ids, .token_type_ids = types,
-                                   .lengths = lengths, .labels = labels};
+    collated->batch = (tuff_batch){.count = count,
+                                   .max_length = longest,
+                                   .input_ids = ids,
+                                   .token_type_ids = types,
+                                   .lengths = lengths,
+                                   .labels = labels};
     return TUFF_SUCCESS;
 }
 

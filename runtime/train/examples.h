@@ -26,8 +26,9 @@ typedef struct tuff__label_names {
     bool from_config; /* the model's own id2label */
 } tuff__label_names;
 
-/* The config's labels where each label of `train` is among them; else the labels of `train`, sorted: as numbers where all
- * are whole numbers, else by bytes. Errors: INVALID_FILE for fewer than two labels, or for an empty one, by line. */
+/* The config's labels where each label of `train` is among them; else the labels of `train`, sorted: as numbers where
+ * all are whole numbers, else by bytes. Errors: INVALID_FILE for fewer than two labels, or for an empty one, by line.
+ */
 tuff_status tuff__label_names_choose(const tuff__example_source *train, const char *const *config_labels,
                                      size_t config_label_count, tuff__label_names *out_names);
 void tuff__label_names_destroy(tuff__label_names *names); /* accepts a zeroed one */

@@ -22,10 +22,13 @@ static double decay(tuff_lr_scheduler_type type, double done, double steps)
 {
     const double pi = 3.14159265358979323846;
     switch (type) {
-    case TUFF_LR_SCHEDULER_LINEAR: return fmax(0.0, (steps - done) / fmax(1.0, steps));
-    case TUFF_LR_SCHEDULER_COSINE: return fmax(0.0, 0.5 * (1.0 + cos(pi * done / fmax(1.0, steps))));
+    case TUFF_LR_SCHEDULER_LINEAR:
+        return fmax(0.0, (steps - done) / fmax(1.0, steps));
+    case TUFF_LR_SCHEDULER_COSINE:
+        return fmax(0.0, 0.5 * (1.0 + cos(pi * done / fmax(1.0, steps))));
     case TUFF_LR_SCHEDULER_CONSTANT:
-    case TUFF_LR_SCHEDULER_CONSTANT_WITH_WARMUP: break;
+    case TUFF_LR_SCHEDULER_CONSTANT_WITH_WARMUP:
+        break;
     }
     return 1.0;
 }
@@ -36,7 +39,8 @@ double tuff__schedule_rate(const tuff__schedule *schedule, uint64_t step)
     /* transformers' "constant" takes no notice of warmup_steps. */
     if (step < schedule->warmup_steps && schedule->type != TUFF_LR_SCHEDULER_CONSTANT)
         return schedule->learning_rate * ((double)step / warmup);
-    return schedule->learning_rate * decay(schedule->type, (double)step - warmup, (double)schedule->total_steps - warmup);
+    return schedule->learning_rate *
+           decay(schedule->type, (double)step - warmup, (double)schedule->total_steps - warmup);
 }
 
 uint64_t tuff__warmup_steps(double warmup_steps, double warmup_ratio, uint64_t total_steps)
@@ -91,8 +95,7 @@ static uint32_t next_below(draws *state, uint32_t bound)
 
 void tuff__shuffled_rows(uint64_t seed, uint32_t epoch, uint32_t *rows, uint32_t count)
 {
-    draws state = {
-        .key = {(uint32_t)seed, (uint32_t)(seed >> 32)}, .counter = {0, 0, epoch, ORDER_STREAM}, .used = 4};
+    draws state = {.key = {(uint32_t)seed, (uint32_t)(seed >> 32)}, .counter = {0, 0, epoch, ORDER_STREAM}, .used = 4};
     for (uint32_t i = 0; i < count; i++)
         rows[i] = i;
     for (uint32_t i = count; i > 1; i--) {

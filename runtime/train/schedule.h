@@ -15,8 +15,8 @@ typedef struct tuff__schedule {
 /* The rate of the update numbered `step` from 0, as transformers.optimization steps it. */
 double tuff__schedule_rate(const tuff__schedule *schedule, uint64_t step);
 
-/* TrainingArguments.get_warmup_steps: a value from 1 up counts steps, one below is a share of all steps, rounded up; the
- * older warmup_ratio is used where warmup_steps is 0. */
+/* TrainingArguments.get_warmup_steps: a value from 1 up counts steps, one below is a share of all steps, rounded up;
+ * the older warmup_ratio is used where warmup_steps is 0. */
 uint64_t tuff__warmup_steps(double warmup_steps, double warmup_ratio, uint64_t total_steps);
 
 /* "linear", ...; NULL outside the enum. */

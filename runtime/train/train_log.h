@@ -23,8 +23,8 @@ typedef struct tuff__train_log {
 tuff_status tuff__train_log_append(tuff__train_log *log, const tuff__log_entry *entry);
 void tuff__train_log_destroy(tuff__train_log *log); /* accepts a zeroed one */
 
-/* One JSON object on a line, with the keys of transformers' log_history: loss, grad_norm, learning_rate, epoch, step; or
- * eval_loss, eval_accuracy, eval_f1, epoch, step. No time is written, so that equal runs give equal files. */
+/* One JSON object on a line, with the keys of transformers' log_history: loss, grad_norm, learning_rate, epoch, step;
+ * or eval_loss, eval_accuracy, eval_f1, epoch, step. No time is written, so that equal runs give equal files. */
 tuff_status tuff__log_entry_write(const tuff__log_entry *entry, FILE *file, const char *path);
 /* All entries to a new file at `path`, on the disk when it returns. */
 tuff_status tuff__train_log_save(const tuff__train_log *log, const char *path);

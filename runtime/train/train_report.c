@@ -42,11 +42,20 @@ static void write_escaped(FILE *file, const char *text)
 {
     for (; *text; text++) {
         switch (*text) {
-        case '<': fputs("&lt;", file); break;
-        case '>': fputs("&gt;", file); break;
-        case '&': fputs("&amp;", file); break;
-        case '"': fputs("&quot;", file); break;
-        default: fputc(*text, file);
+        case '<':
+            fputs("&lt;", file);
+            break;
+        case '>':
+            fputs("&gt;", file);
+            break;
+        case '&':
+            fputs("&amp;", file);
+            break;
+        case '"':
+            fputs("&quot;", file);
+            break;
+        default:
+            fputc(*text, file);
         }
     }
 }
@@ -109,7 +118,8 @@ static void draw_axes(FILE *file, const axes *a)
     }
     const double tick = fmax(1, nice_tick(a->x_max));
     for (double step = 0; step <= a->x_max; step += tick)
-        fprintf(file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.6g</text>\n", x_at(a, step), HEIGHT - 8, step);
+        fprintf(file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.6g</text>\n", x_at(a, step), HEIGHT - 8,
+                step);
 }
 
 static void draw_series(FILE *file, const tuff__train_log *log, const series *one, const axes *a)
@@ -128,7 +138,8 @@ static void draw_series(FILE *file, const tuff__train_log *log, const series *on
     fputs("\"/>\n", file);
     for (size_t i = 0; i < log->count && one->dots; i++)
         if (log->entries[i].evaluation == one->evaluation)
-            fprintf(file, "<circle fill=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>step %llu: %.6g</title></circle>\n",
+            fprintf(file,
+                    "<circle fill=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>step %llu: %.6g</title></circle>\n",
                     one->colour, x_at(a, (double)log->entries[i].step), y_at(a, one->value(&log->entries[i])),
                     (unsigned long long)log->entries[i].step, one->value(&log->entries[i]));
 }
@@ -154,8 +165,9 @@ static void draw_confusion(FILE *file, const tuff__metrics *metrics, const char 
 {
     enum { MOST_LABELS = 64 };
     const size_t count = metrics->label_count;
-    fprintf(file, "<h2>Confusion matrix</h2>\n<p>%llu rows, accuracy %.2f %%, macro F1 %.2f %%, loss %.4f; rows: label,"
-                  " columns: prediction.</p>\n",
+    fprintf(file,
+            "<h2>Confusion matrix</h2>\n<p>%llu rows, accuracy %.2f %%, macro F1 %.2f %%, loss %.4f; rows: label,"
+            " columns: prediction.</p>\n",
             (unsigned long long)metrics->row_count, 100 * tuff__metrics_accuracy(metrics),
             100 * tuff__metrics_macro_f1(metrics), tuff__metrics_loss(metrics));
     if (count > MOST_LABELS) {
@@ -195,12 +207,13 @@ static void write_page(FILE *file, const tuff__train_report *report)
                                     {"macro F1", "#9467bd", true, true, f1_of}};
     fputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>", file);
     write_escaped(file, report->title);
-    fputs("</title>\n<style>body{font:14px system-ui,sans-serif;max-width:44em;margin:2em auto;padding:0 1em;color:#222}"
-          "h1{font-size:1.3em}h2{font-size:1.05em;margin:1.6em 0 .2em}p{margin:.2em 0;color:#555}svg{width:100%}"
-          "svg text{font-size:11px;fill:#555}.grid{stroke:#ddd}polyline{fill:none;stroke-width:1.5}"
-          "table{border-collapse:collapse;margin-top:.5em}td,th{border:1px solid #ddd;padding:.25em .6em;"
-          "text-align:right;font-weight:normal}</style></head>\n<body><h1>",
-          file);
+    fputs(
+        "</title>\n<style>body{font:14px system-ui,sans-serif;max-width:44em;margin:2em auto;padding:0 1em;color:#222}"
+        "h1{font-size:1.3em}h2{font-size:1.05em;margin:1.6em 0 .2em}p{margin:.2em 0;color:#555}svg{width:100%}"
+        "svg text{font-size:11px;fill:#555}.grid{stroke:#ddd}polyline{fill:none;stroke-width:1.5}"
+        "table{border-collapse:collapse;margin-top:.5em}td,th{border:1px solid #ddd;padding:.25em .6em;"
+        "text-align:right;font-weight:normal}</style></head>\n<body><h1>",
+        file);
     write_escaped(file, report->title);
     fputs("</h1>\n", file);
     draw_chart(file, report->log, "Loss", losses, 2);

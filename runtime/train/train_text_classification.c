@@ -35,9 +35,9 @@ typedef struct job {
     uint64_t updates_per_epoch, batches_per_epoch, total_steps;
     /* where it stands */
     uint64_t step;
-    uint32_t *order;           /* rows of this epoch; NULL: as they lie */
-    tuff__collated *collated;  /* [gradient_accumulation_steps] */
-    tuff_batch *batches;       /* the same */
+    uint32_t *order;          /* rows of this epoch; NULL: as they lie */
+    tuff__collated *collated; /* [gradient_accumulation_steps] */
+    tuff_batch *batches;      /* the same */
     tuff_step_result latest;
     double loss_sum, all_loss_sum; /* since the latest log line, and ever */
     uint64_t loss_count, sample_count;
@@ -73,14 +73,17 @@ static tuff_status check_arguments(const tuff_training_arguments *a)
 {
     if (!a->model || !a->train_file || !a->output_dir)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "training: %s is not given",
-                          !a->model ? "model" : !a->train_file ? "train_file" : "output_dir");
+                          !a->model        ? "model"
+                          : !a->train_file ? "train_file"
+                                           : "output_dir");
     if (!(a->num_train_epochs > 0 && a->num_train_epochs <= 1e6))
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "training: num_train_epochs is %g, wanted a number above 0",
                           a->num_train_epochs);
     if (!(a->warmup_steps >= 0 && a->warmup_steps <= 1e15) || !(a->warmup_ratio >= 0 && a->warmup_ratio <= 1))
-        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
-                          "training: warmup_steps is %g and warmup_ratio %g, wanted at least 0, and a ratio of at most 1",
-                          a->warmup_steps, a->warmup_ratio);
+        return tuff__fail(
+            TUFF_ERROR_INVALID_ARGUMENT,
+            "training: warmup_steps is %g and warmup_ratio %g, wanted at least 0, and a ratio of at most 1",
+            a->warmup_steps, a->warmup_ratio);
     if (a->load_best_model_at_end && a->eval_strategy == TUFF_INTERVAL_NO)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
                           "training: load_best_model_at_end needs an eval_file and evaluations");
@@ -105,8 +108,8 @@ static tuff_status choose_labels(job *j, const tuff__example_source *train)
     if (status == TUFF_SUCCESS)
         status = tuff__label_names_choose(train, config.fields.labels, (size_t)config.fields.num_labels, &j->labels);
     if (status == TUFF_SUCCESS)
-        j->problem_type = config.fields.problem_type ? config.fields.problem_type
-                                                     : TUFF_PROBLEM_TYPE_SINGLE_LABEL_CLASSIFICATION;
+        j->problem_type =
+            config.fields.problem_type ? config.fields.problem_type : TUFF_PROBLEM_TYPE_SINGLE_LABEL_CLASSIFICATION;
     tuff__model_config_destroy(&config);
     return status;
 }
@@ -139,7 +142,8 @@ static tuff_status find_max_length(const job *j, uint32_t *out_max_length)
     const uint64_t positions = (uint64_t)tuff_model_get_config(j->model)->max_position_embeddings;
     const uint64_t trained = tuff_tokenizer_model_max_length(j->tokenizer), asked = j->arguments.max_length;
     if (asked > positions)
-        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "training: max_length is %llu, the model takes at most %llu tokens",
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
+                          "training: max_length is %llu, the model takes at most %llu tokens",
                           (unsigned long long)asked, (unsigned long long)positions);
     const uint64_t limit = asked ? asked : trained && trained < positions ? trained : positions;
     *out_max_length = (uint32_t)limit;
@@ -319,9 +323,12 @@ static tuff_status count_row(void *user, size_t index, const float *values, size
 static double score_of(const job *j)
 {
     switch (j->arguments.metric_for_best_model) {
-    case TUFF_METRIC_ACCURACY: return tuff__metrics_accuracy(&j->metrics);
-    case TUFF_METRIC_F1: return tuff__metrics_macro_f1(&j->metrics);
-    case TUFF_METRIC_LOSS: break;
+    case TUFF_METRIC_ACCURACY:
+        return tuff__metrics_accuracy(&j->metrics);
+    case TUFF_METRIC_F1:
+        return tuff__metrics_macro_f1(&j->metrics);
+    case TUFF_METRIC_LOSS:
+        break;
     }
     return -tuff__metrics_loss(&j->metrics);
 }

@@ -34,7 +34,8 @@ typedef struct step_graph {
     tuff_tensor logits, loss, norm;
 } step_graph;
 
-/* Each graph owns its activations, so of the many shapes only the latest are kept; making one again takes milliseconds. */
+/* Each graph owns its activations, so of the many shapes only the latest are kept; making one again takes milliseconds.
+ */
 enum { GRAPH_LIMIT = 12 };
 
 struct tuff_trainer {
@@ -83,8 +84,8 @@ static tuff_status check_info(const tuff_trainer_create_info *info)
     if (!tuff__lr_scheduler_name(info->lr_scheduler_type))
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: lr_scheduler_type is %d, wanted 0 to 3",
                           (int)info->lr_scheduler_type);
-    const bool falls = info->lr_scheduler_type == TUFF_LR_SCHEDULER_LINEAR ||
-                       info->lr_scheduler_type == TUFF_LR_SCHEDULER_COSINE;
+    const bool falls =
+        info->lr_scheduler_type == TUFF_LR_SCHEDULER_LINEAR || info->lr_scheduler_type == TUFF_LR_SCHEDULER_COSINE;
     if (falls && info->total_steps == 0)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: the %s schedule needs total_steps",
                           tuff__lr_scheduler_name(info->lr_scheduler_type));
@@ -98,10 +99,9 @@ static tuff_status check_model(const tuff_model *model)
         return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "trainer: the model has no sequence classification head");
     if (config->problem_type == TUFF_PROBLEM_TYPE_REGRESSION ||
         config->problem_type == TUFF_PROBLEM_TYPE_MULTI_LABEL_CLASSIFICATION)
-        return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT,
-                          "trainer: problem_type is %s, wanted single_label_classification",
-                          config->problem_type == TUFF_PROBLEM_TYPE_REGRESSION ? "regression"
-                                                                               : "multi_label_classification");
+        return tuff__fail(
+            TUFF_ERROR_FEATURE_NOT_PRESENT, "trainer: problem_type is %s, wanted single_label_classification",
+            config->problem_type == TUFF_PROBLEM_TYPE_REGRESSION ? "regression" : "multi_label_classification");
     if (config->num_labels < 2)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: the model has %lld label, wanted at least 2",
                           (long long)config->num_labels);
@@ -200,8 +200,7 @@ static void record_forward(const tuff_trainer *trainer, step_graph *step)
 static void record_loss(const tuff_trainer *trainer, step_graph *step)
 {
     step->labels = tuff_graph_input(step->graph, "labels", TUFF_I32, TUFF_SHAPE(step->batch_size));
-    step->loss =
-        tuff_cross_entropy(step->graph, step->logits, step->labels, (float)trainer->info.label_smoothing);
+    step->loss = tuff_cross_entropy(step->graph, step->logits, step->labels, (float)trainer->info.label_smoothing);
     if (step->kind == GRAPH_GRADIENT) {
         step->factor = tuff_graph_input(step->graph, "share_of_rows", TUFF_F32, TUFF_SHAPE(1));
         step->loss = tuff_mul(step->graph, step->loss, step->factor);
@@ -351,9 +350,10 @@ static tuff_status check_batch(const tuff_trainer *trainer, const tuff_batch *ba
     for (size_t r = 0; r < batch->count; r++) {
         const int64_t length = batch->lengths[r];
         if (length < 1 || (size_t)length > batch->max_length || length > config->max_position_embeddings)
-            return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
-                              "trainer: row %zu of the batch has %lld ids, wanted 1 to %zu, and at most the model's %lld",
-                              r, (long long)length, batch->max_length, (long long)config->max_position_embeddings);
+            return tuff__fail(
+                TUFF_ERROR_INVALID_ARGUMENT,
+                "trainer: row %zu of the batch has %lld ids, wanted 1 to %zu, and at most the model's %lld", r,
+                (long long)length, batch->max_length, (long long)config->max_position_embeddings);
         const int32_t label = batch->labels[r];
         if (label != -100 && (label < 0 || label >= config->num_labels))
             return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: row %zu has label %d, wanted 0 to %lld or -100", r,
@@ -447,8 +447,7 @@ static tuff_status accumulate_batch(tuff_trainer *trainer, const tuff_batch *bat
                                     const tuff_step_parameters *parameters, double *loss)
 {
     step_graph *step;
-    TUFF_TRY(find_graph(trainer, GRAPH_GRADIENT,
-                        filled_rows(batch->count, trainer->info.per_device_train_batch_size),
+    TUFF_TRY(find_graph(trainer, GRAPH_GRADIENT, filled_rows(batch->count, trainer->info.per_device_train_batch_size),
                         batch_columns(trainer, batch), &step));
     TUFF_TRY(write_batch(trainer, step, batch));
     TUFF_TRY(tuff_graph_write(step->graph, step->factor, &share, sizeof share));

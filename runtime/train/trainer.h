@@ -12,8 +12,8 @@ tuff_status tuff__trainer_read_weights(const tuff_trainer *trainer, float *data)
 tuff_status tuff__trainer_write_weights(tuff_trainer *trainer, const float *data);
 size_t tuff__trainer_weight_count(const tuff_trainer *trainer); /* floats, padding included */
 
-/* The next update's graph, walked operator by operator against the reference instead of run. The weights change as by one
- * update; the step count does not, so the trainer is of no further use for training. */
+/* The next update's graph, walked operator by operator against the reference instead of run. The weights change as by
+ * one update; the step count does not, so the trainer is of no further use for training. */
 tuff_status tuff__trainer_walk_step(tuff_trainer *trainer, const tuff_batch *batch, tuff__walk_fn visit, void *user);
 /* The latest update's gradients, laid out as the model's weights; borrowed. */
 tuff_buffer *tuff__trainer_gradients(const tuff_trainer *trainer);

@@ -3,8 +3,9 @@
     python compare_training.py --float64 DIR --float32 DIR --run DIR [--factor 8]
 
 Each folder holds log.jsonl, with every step logged, and model.safetensors. Distances: of the loss, the largest of
-|loss - loss64| / loss64 over the steps; of a parameter, the norm of its difference over its norm. Attention key biases are
-left out: softmax does not feel them, so their gradient is nothing but rounding. Exits with 1 when a distance is too large.
+|loss - loss64| / loss64 over the steps; of a parameter, the norm of its difference over its norm. Attention key biases
+are left out: softmax does not feel them, so their gradient is nothing but rounding. Exits with 1 when a distance is too
+large.
 """
 import argparse
 import json
@@ -61,8 +62,9 @@ def main():
     for name, our, their in rows[:2]:
         print(f"{name}: {our:.3g} from float64, PyTorch's float32 {their:.3g}: {our / their:.2f} times")
     parameters = numpy.array([[row[1], row[2]] for row in rows[2:]])
-    print(f"{len(parameters)} parameters: median {numpy.median(parameters[:, 0]):.3g}, largest {parameters[:, 0].max():.3g};"
-          f" PyTorch's float32 {numpy.median(parameters[:, 1]):.3g}, {parameters[:, 1].max():.3g}")
+    median, largest = numpy.median(parameters, axis=0), numpy.max(parameters, axis=0)
+    print(f"{len(parameters)} parameters: median {median[0]:.3g}, largest {largest[0]:.3g};"
+          f" PyTorch's float32 {median[1]:.3g}, {largest[1]:.3g}")
     print(f"largest ratio: {ratios[-1][0]:.2f} ({ratios[-1][1]}), allowed {args.factor:g}")
     for name, our, their in bad:
         print(f"TOO FAR: {name}: {our:.3g}, PyTorch's float32 {their:.3g}")

@@ -2,9 +2,8 @@
 
     python train_bert.py --model DIR --train F --output DIR [--dtype float64] [--max-steps 50] [--eval F] ...
 
-Writes output/log.jsonl (a line each step, as tuff's with --logging-steps 1) and the trained folder, in --dtype. Options
-have the names and defaults of `tuff train`. Rows come in the file's order unless --train-sampling-strategy random, whose
-order is PyTorch's own and not tuff's.
+Writes output/log.jsonl (a line each step, as tuff's with --logging-steps 1) and the trained folder, in --dtype.
+Options have the names and defaults of `tuff train`. A random order of the rows is PyTorch's own and not tuff's.
 """
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Writes schedule.txt: learning rates of transformers' schedulers, a line each: type, lr, warm-up, total, step, rate."""
+"""Writes schedule.txt: the rates of transformers' schedulers: type, lr, warm-up, total, step, rate."""
 from pathlib import Path
 
 import torch

@@ -1,6 +1,8 @@
-"""Writes the golden training run that test_trainer.c replays: initial/ (a tiny BERT with random weights), train.tsv, and
-expected/: the loss, gradient norm and rate of ten updates and the final parameters, from PyTorch in float64;
-distances.txt says how far PyTorch's float32 run is from it, for each figure and parameter.
+"""Writes the golden training run that test_trainer.c replays.
+
+initial/ is a tiny BERT with random weights, train.tsv its rows; expected/ holds the loss, gradient norm and rate of ten
+updates and the final parameters, from PyTorch in float64; its distances.txt says how far PyTorch's float32 run is from
+that, for each figure and parameter.
 
     python make_training.py      (beside tests/reference, whose train_bert.py it runs)
 
