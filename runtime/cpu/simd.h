@@ -129,20 +129,23 @@ TUFF__INLINE float tuff__exp_minus_square(float t, float factor)
     return tuff__exp_sum(-factor * (head * head), -factor * ((clamped - head) * (clamped + head)));
 }
 
-/* Mills' ratio Φ(-t)/(√(2π)·φ(t)) = e^(t²/2)·Φ(-t) for 0 <= t <= 14.5, as v·P(v) with v = 1/(1 + 0.3·t). */
+/* Mills' ratio Φ(-t)/(√(2π)·φ(t)) = e^(t²/2)·Φ(-t) for 0 <= t <= 14.5, as v·P(u) with v = 1/(1 + 0.3·t), u = 1 - v: exact
+ * at 0, where most activations are. */
 TUFF__INLINE float tuff__mills(float t)
 {
-    const float v = 1.0f / (1.0f + 0.3f * t);
-    float p = -2.062346973e-2f;
-    p = p * v + 1.124356166e-1f;
-    p = p * v + -2.282136083e-1f;
-    p = p * v + 1.917845458e-1f;
-    p = p * v + -7.942349464e-2f;
-    p = p * v + 9.615683556e-2f;
-    p = p * v + 7.838965207e-2f;
-    p = p * v + 1.102354228e-1f;
-    p = p * v + 1.195718125e-1f;
-    p = p * v + 1.196866930e-1f;
+    const float s = 0.3f * (t > 40.0f ? 40.0f : t); /* infinity times v would be NaN */
+    const float v = 1.0f / (1.0f + s);
+    const float u = s * v;
+    float p = 2.062349394e-2f;
+    p = p * u + -7.317569852e-2f;
+    p = p * u + 7.117371261e-2f;
+    p = p * u + 1.011499576e-2f;
+    p = p * u + 2.336469665e-2f;
+    p = p * u + -1.397327930e-1f;
+    p = p * u + -8.101969957e-2f;
+    p = p * u + 6.181451678e-1f;
+    p = p * u + -8.298071623e-1f;
+    p = p * u + 0.5f;
     return p * v;
 }
 

@@ -55,7 +55,7 @@ float tuff_sqrt(float x)
     return better;
 }
 
-// 1.1 ulp
+// 1.5 ulp
 float tuff_rsqrt(float x)
 {
     return tuff_divide(1.0, tuff_sqrt(x));
@@ -149,20 +149,22 @@ float tuff_exp_minus_square(float t, float factor)
     return tuff_exp_sum(high, low);
 }
 
-// Mills' ratio e^(t*t/2)*Phi(-t) for 0 <= t <= 14.5, as v*P(v) with v = 1/(1 + 0.3*t)
+// Mills' ratio e^(t*t/2)*Phi(-t) for 0 <= t <= 14.5, as v*P(u) with v = 1/(1 + 0.3*t), u = 1 - v: exact at 0
 float tuff_mills(float t)
 {
-    precise float v = 1.0 / (1.0 + 0.3 * t);
-    precise float p = -2.062346973e-2;
-    p = p * v + 1.124356166e-1;
-    p = p * v + -2.282136083e-1;
-    p = p * v + 1.917845458e-1;
-    p = p * v + -7.942349464e-2;
-    p = p * v + 9.615683556e-2;
-    p = p * v + 7.838965207e-2;
-    p = p * v + 1.102354228e-1;
-    p = p * v + 1.195718125e-1;
-    p = p * v + 1.196866930e-1;
+    precise float s = 0.3 * min(t, 40.0); // infinity times v would be NaN
+    precise float v = 1.0 / (1.0 + s);
+    precise float u = s * v;
+    precise float p = 2.062349394e-2;
+    p = p * u + -7.317569852e-2;
+    p = p * u + 7.117371261e-2;
+    p = p * u + 1.011499576e-2;
+    p = p * u + 2.336469665e-2;
+    p = p * u + -1.397327930e-1;
+    p = p * u + -8.101969957e-2;
+    p = p * u + 6.181451678e-1;
+    p = p * u + -8.298071623e-1;
+    p = p * u + 0.5;
     return p * v;
 }
 
