@@ -1,0 +1,261 @@
+/* test_graph.c: recording (sticky errors, scopes, binding), fusing, planning (nothing alive shares memory, little is
+ * wasted) and the tape, on the reference device. */
+#include "graph.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static tuff_device *device;
+
+static int open_device(void **state)
+{
+    (void)state;
+    return tuff_device_create(&(tuff_device_create_info){.device = "reference"}, &device) != TUFF_SUCCESS;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    tuff_device_destroy(device);
+    return 0;
+}
+
+static tuff_graph *new_graph(void)
+{
+    tuff_graph *graph = NULL;
+    assert_int_equal(tuff_graph_create(device, &graph), TUFF_SUCCESS);
+    return graph;
+}
+
+static void first_error_sticks(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    tuff_graph_scope_push(graph, "layer.3");
+    const tuff_tensor a = tuff_graph_input(graph, "a", TUFF_F32, TUFF_SHAPE(2, 3));
+    const tuff_tensor b = tuff_graph_input(graph, "b", TUFF_F32, TUFF_SHAPE(4, 5));
+    const tuff_tensor wrong = tuff_matmul(graph, a, b, NULL);
+    assert_int_equal(wrong.id, 0);
+    const tuff_tensor after = tuff_gelu(graph, wrong);
+    assert_int_equal(after.id, 0);
+    assert_int_equal(tuff_graph_compile(graph, &after, 1), TUFF_ERROR_SHAPE_MISMATCH);
+    assert_non_null(strstr(tuff_last_error(), "matmul"));
+    assert_non_null(strstr(tuff_last_error(), "layer.3"));
+    tuff_graph_destroy(graph);
+}
+
+static void scopes_nest_and_names_may_hold_dots(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    tuff_graph_scope_push(graph, "bert.encoder");
+    tuff_graph_scope_push(graph, "layer.0");
+    assert_string_equal(graph->scope, "bert.encoder.layer.0");
+    tuff_graph_scope_pop(graph);
+    assert_string_equal(graph->scope, "bert.encoder");
+    tuff_graph_scope_pop(graph);
+    tuff_graph_scope_pop(graph);
+    assert_string_equal(graph->scope, "");
+    tuff_graph_destroy(graph);
+}
+
+static size_t count_calls(const tuff_graph *graph, const char *op)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < graph->call_count; i++)
+        count += !strcmp(graph->calls[i].op->name, op);
+    return count;
+}
+
+/* y = gelu(x·wᵀ + b) + x, twice: each layer becomes one or two products and nothing else. */
+static void epilogues_are_fused_where_nobody_else_looks(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    const tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(3, 8));
+    const tuff_tensor w = tuff_graph_input(graph, "w", TUFF_F32, TUFF_SHAPE(8, 8));
+    const tuff_tensor b = tuff_graph_input(graph, "b", TUFF_F32, TUFF_SHAPE(8));
+    const tuff_matmul_info info = {.transpose_b = true, .bias = b};
+    const tuff_tensor y = tuff_add(graph, tuff_gelu(graph, tuff_matmul(graph, x, w, &info)), x);
+    const tuff_tensor looked_at = tuff_matmul(graph, y, w, &info);
+    const tuff_tensor outputs[] = {tuff_gelu(graph, looked_at), looked_at};
+    assert_int_equal(tuff_graph_compile(graph, outputs, 2), TUFF_SUCCESS);
+    assert_int_equal(graph->call_count, 3);
+    assert_int_equal(count_calls(graph, "matmul"), 2);
+    assert_int_equal(count_calls(graph, "gelu"), 1);
+    float data[64] = {0}, xs[24], got[24];
+    for (int i = 0; i < 24; i++)
+        xs[i] = (float)i * 0.25F - 3;
+    for (int i = 0; i < 8; i++)
+        data[i * 9] = 1; /* the identity */
+    const float zeros[8] = {0};
+    assert_int_equal(tuff_graph_write(graph, x, xs, sizeof xs), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_write(graph, w, data, sizeof data), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_write(graph, b, zeros, sizeof zeros), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_run(graph), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_read(graph, looked_at, got, sizeof got), TUFF_SUCCESS);
+    for (int i = 0; i < 24; i++) {
+        const double v = (double)xs[i], want = v * 0.5 * (1 + erf(v * 0.70710678118654752)) + v;
+        assert_true(fabs((double)got[i] - want) <= 1e-6 * (1 + fabs(want)));
+    }
+    tuff_graph_destroy(graph);
+}
+
+static void unneeded_nodes_are_dropped(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    const tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(16));
+    const tuff_tensor wanted = tuff_scale(graph, x, 2);
+    tuff_tanh(graph, tuff_gelu(graph, x));
+    assert_int_equal(tuff_graph_compile(graph, &wanted, 1), TUFF_SUCCESS);
+    assert_int_equal(graph->call_count, 1);
+    tuff_graph_destroy(graph);
+}
+
+/* Binding a value that already lives elsewhere appends a copy; the memory is the caller's. */
+static void values_are_bound_to_buffers(void **state)
+{
+    (void)state;
+    tuff_buffer *buffer = NULL;
+    assert_int_equal(tuff_buffer_create(device, 1024, &buffer), TUFF_SUCCESS);
+    tuff_graph *graph = new_graph();
+    const tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(4));
+    const tuff_tensor y = tuff_scale(graph, x, 3);
+    tuff_graph_bind(graph, y, buffer, 0);
+    tuff_graph_bind(graph, y, buffer, 256);
+    assert_int_equal(tuff_graph_bind(graph, x, buffer, 512).id != 0, 1);
+    assert_int_equal(tuff_graph_compile(graph, NULL, 0), TUFF_SUCCESS);
+    const float xs[4] = {1, 2, 3, 4};
+    float got[4];
+    assert_int_equal(tuff_graph_write(graph, x, xs, sizeof xs), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_run(graph), TUFF_SUCCESS);
+    for (uint64_t offset = 0; offset <= 512; offset += 256) {
+        assert_int_equal(tuff_buffer_read(buffer, offset, got, sizeof got), TUFF_SUCCESS);
+        for (int i = 0; i < 4; i++)
+            assert_true(got[i] == xs[i] * (offset < 512 ? 3 : 1));
+    }
+    tuff_graph_destroy(graph);
+    graph = new_graph();
+    const tuff_tensor z = tuff_graph_external(graph, "z", TUFF_F32, TUFF_SHAPE(300), buffer, 0);
+    assert_int_equal(z.id, 0);
+    assert_int_equal(tuff_graph_compile(graph, NULL, 0), TUFF_ERROR_INVALID_ARGUMENT);
+    tuff_graph_destroy(graph);
+    tuff_buffer_destroy(buffer);
+}
+
+/* -- planning ----------------------------------------------------------------------------------------------------- */
+
+enum { LAYERS = 6 };
+
+/* A feed-forward stack with residuals, its loss and its gradients: values with short and with long lives. */
+static tuff_graph *training_graph(void)
+{
+    tuff_graph *graph = new_graph();
+    tuff_tensor weights[2 * LAYERS], gradients[2 * LAYERS], outputs[2 * LAYERS + 1];
+    tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(24, 48));
+    const tuff_tensor labels = tuff_graph_input(graph, "labels", TUFF_I32, TUFF_SHAPE(24));
+    for (int i = 0; i < LAYERS; i++) {
+        weights[2 * i] = tuff_graph_input(graph, "up", TUFF_F32, TUFF_SHAPE(96, 48));
+        weights[2 * i + 1] = tuff_graph_input(graph, "down", TUFF_F32, TUFF_SHAPE(48, 96));
+        const tuff_matmul_info info = {.transpose_b = true};
+        const tuff_tensor hidden = tuff_gelu(graph, tuff_matmul(graph, x, weights[2 * i], &info));
+        x = tuff_add(graph, tuff_matmul(graph, hidden, weights[2 * i + 1], &info), x);
+    }
+    outputs[0] = tuff_cross_entropy(graph, x, labels, 0);
+    tuff_graph_backward(graph, outputs[0], weights, 2 * LAYERS, gradients);
+    memcpy(outputs + 1, gradients, sizeof gradients);
+    assert_int_equal(tuff_graph_compile(graph, outputs, 2 * LAYERS + 1), TUFF_SUCCESS);
+    return graph;
+}
+
+/* Levels in which a root is in use, found again from the calls alone. */
+static void find_life(const tuff_graph *graph, uint32_t root, uint32_t *first, uint32_t *last)
+{
+    *first = UINT32_MAX;
+    *last = 0;
+    for (size_t c = 0; c < graph->call_count; c++) {
+        const tuff__node *node = &graph->nodes[graph->call_nodes[c]];
+        bool uses = false;
+        for (uint32_t i = 0; i < node->input_count; i++)
+            uses = uses || (node->inputs[i] && graph->values[node->inputs[i]].root == root);
+        for (uint32_t i = 0; i < node->output_count; i++)
+            uses = uses || graph->values[node->outputs[i]].root == root;
+        if (uses && node->level < *first)
+            *first = node->level;
+        if (uses && node->level > *last)
+            *last = node->level;
+    }
+}
+
+static void living_values_share_no_memory(void **state)
+{
+    (void)state;
+    tuff_graph *graph = training_graph();
+    size_t pairs = 0;
+    for (uint32_t a = 1; a < graph->value_count; a++) {
+        for (uint32_t b = 1; b < a; b++) {
+            const tuff__value *left = &graph->values[a], *right = &graph->values[b];
+            uint32_t first_a, last_a, first_b, last_b;
+            if (left->root != a || right->root != b || !left->slice.buffer || left->slice.buffer != right->slice.buffer)
+                continue;
+            find_life(graph, a, &first_a, &last_a);
+            find_life(graph, b, &first_b, &last_b);
+            const bool fixed = left->is_output || right->is_output || left->kind || right->kind;
+            if (!fixed && (last_a < first_b || last_b < first_a))
+                continue;
+            pairs++;
+            assert_true(left->slice.offset + left->slice.size <= right->slice.offset ||
+                        right->slice.offset + right->slice.size <= left->slice.offset);
+        }
+    }
+    assert_true(pairs > 100);
+    tuff_graph_destroy(graph);
+}
+
+static void every_call_follows_what_it_waits_for(void **state)
+{
+    (void)state;
+    tuff_graph *graph = training_graph();
+    for (size_t c = 0; c < graph->call_count; c++) {
+        const tuff__node *node = &graph->nodes[graph->call_nodes[c]];
+        assert_true(c == 0 || graph->calls[c - 1].level <= graph->calls[c].level);
+        for (uint32_t i = 0; i < node->input_count; i++) {
+            const uint32_t producer = graph->values[graph->values[node->inputs[i]].root].producer;
+            if (node->inputs[i] && producer != TUFF__NO_NODE)
+                assert_true(graph->nodes[producer].level < node->level);
+        }
+    }
+    tuff_graph_destroy(graph);
+}
+
+static void little_more_is_planned_than_is_alive(void **state)
+{
+    (void)state;
+    tuff_graph *graph = training_graph();
+    tuff_graph_statistics statistics;
+    tuff_graph_get_statistics(graph, &statistics);
+    assert_true(statistics.activation_live > 0);
+    assert_true((double)statistics.activation_size <= 1.10 * (double)statistics.activation_live);
+    tuff_graph_destroy(graph);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_error_sticks),
+        cmocka_unit_test(scopes_nest_and_names_may_hold_dots),
+        cmocka_unit_test(epilogues_are_fused_where_nobody_else_looks),
+        cmocka_unit_test(unneeded_nodes_are_dropped),
+        cmocka_unit_test(values_are_bound_to_buffers),
+        cmocka_unit_test(living_values_share_no_memory),
+        cmocka_unit_test(every_call_follows_what_it_waits_for),
+        cmocka_unit_test(little_more_is_planned_than_is_alive),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
