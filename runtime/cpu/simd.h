@@ -51,12 +51,19 @@ TUFF__INLINE float tuff__float_of(uint32_t bits)
     return x;
 }
 
+/* condition ? a : b without a branch: compilers turn ?: back into branches here and there, and then do not vectorise. */
+TUFF__INLINE float tuff__select(int condition, float a, float b)
+{
+    const uint32_t mask = 0u - (uint32_t)condition;
+    return tuff__float_of((tuff__bits_of(a) & mask) | (tuff__bits_of(b) & ~mask));
+}
+
 /* e^(high + low) for |low| at most 0.1. NaN stays; above 88.73 infinity; below -87.34 subnormal, then 0. */
 TUFF__INLINE float tuff__exp_sum(float high, float low)
 {
     const float rounder = 12582912.0f; /* 1.5·2^23: its sum with |k| < 2^22 holds k in its low bits */
-    float x = high < -104.0f ? -104.0f : high;
-    x = x > 89.0f ? 89.0f : x;
+    float x = tuff__select(high < -104.0f, -104.0f, high);
+    x = tuff__select(x > 89.0f, 89.0f, x);
     const float shifted = x * 1.442695041f + rounder;
     const float k = shifted - rounder;
     /* ln 2 in two parts; k times the first, which has 9 bits, is exact. */
@@ -83,8 +90,8 @@ TUFF__INLINE float tuff__expf(float x)
 TUFF__INLINE float tuff__logf(float x)
 {
     const int subnormal = x < 0x1p-126f;
-    const uint32_t bits = tuff__bits_of(subnormal ? x * 0x1p23f : x) + (0x3F800000u - 0x3F3504F3u);
-    const float exponent = (float)((int32_t)(bits >> 23) - 127 - (subnormal ? 23 : 0));
+    const uint32_t bits = tuff__bits_of(x * tuff__select(subnormal, 0x1p23f, 1.0f)) + (0x3F800000u - 0x3F3504F3u);
+    const float exponent = (float)((int32_t)(bits >> 23) - 127) - tuff__select(subnormal, 23.0f, 0.0f);
     const float f = tuff__float_of((bits & 0x7FFFFFu) + 0x3F3504F3u) - 1.0f; /* x = 2^exponent·(1 + f), near √½..√2 */
     float p = 6.746601313e-2f;
     p = p * f + -1.167564094e-1f;
@@ -100,9 +107,9 @@ TUFF__INLINE float tuff__logf(float x)
     y = y + exponent * -2.12194440e-4f;
     y = y - 0.5f * square;
     y = (f + y) + exponent * 0.693359375f;
-    y = x == 0.0f ? -INFINITY : y;
-    y = x < 0.0f ? NAN : y;
-    return x > 3.402823466e38f || x != x ? x + x : y;
+    y = tuff__select(x == 0.0f, -INFINITY, y);
+    y = tuff__select(x < 0.0f, NAN, y);
+    return tuff__select(!(x <= 3.402823466e38f), x, y); /* infinity and NaN */
 }
 
 /* tanh x, 3 ulp. */
@@ -117,14 +124,14 @@ TUFF__INLINE float tuff__tanhf(float x)
     p = p * z + 1.333320588e-1f;
     p = p * z + -3.333333135e-1f;
     const float small = x + x * (z * p);
-    const float large = 1.0f - 2.0f / (tuff__expf(t > 20.0f ? 40.0f : 2.0f * t) + 1.0f);
-    return t < 0.625f ? small : copysignf(large, x);
+    const float large = 1.0f - 2.0f / (tuff__expf(tuff__select(t > 20.0f, 40.0f, 2.0f * t)) + 1.0f);
+    return tuff__select(t < 0.625f, small, copysignf(large, x));
 }
 
 /* e^(-t²/scale) with the rounding of t² made good: scale is 1 or 2, 0 <= t. */
 TUFF__INLINE float tuff__exp_minus_square(float t, float factor)
 {
-    const float clamped = t > 40.0f ? 40.0f : t;
+    const float clamped = tuff__select(t > 40.0f, 40.0f, t);
     const float head = tuff__float_of(tuff__bits_of(clamped) & 0xFFFFF000u); /* 12 bits: its square is exact */
     return tuff__exp_sum(-factor * (head * head), -factor * ((clamped - head) * (clamped + head)));
 }
@@ -133,7 +140,7 @@ TUFF__INLINE float tuff__exp_minus_square(float t, float factor)
  * at 0, where most activations are. */
 TUFF__INLINE float tuff__mills(float t)
 {
-    const float s = 0.3f * (t > 40.0f ? 40.0f : t); /* infinity times v would be NaN */
+    const float s = 0.3f * tuff__select(t > 40.0f, 40.0f, t); /* infinity times v would be NaN */
     const float v = 1.0f / (1.0f + s);
     const float u = s * v;
     float p = 2.062349394e-2f;
@@ -162,10 +169,9 @@ TUFF__INLINE float tuff__erff(float x)
     p = p * z + -3.761262596e-1f;
     p = p * z + 1.283791065e-1f; /* 2/√π - 1: the 1 is added last, unrounded */
     const float small = x + x * p;
-    const float clamped = t > 5.0f ? 5.0f : t; /* erf(5) is 1 in f32 */
+    const float clamped = tuff__select(t > 5.0f, 5.0f, t); /* erf(5) is 1 in f32 */
     const float large = 1.0f - 2.0f * tuff__exp_minus_square(clamped, 1.0f) * tuff__mills(1.414213562f * clamped);
-    const float y = t < 1.0f ? small : copysignf(large, x);
-    return x != x ? x : y;
+    return tuff__select(t < 1.0f, small, copysignf(large, x));
 }
 
 /* σ(x) = 1/(1 + e^-x), 3 ulp; and its slope σ(x)·(1 - σ(x)) without the cancellation. */
@@ -174,7 +180,7 @@ TUFF__INLINE float tuff__sigmoid_slope(float x, float *out_slope)
     const float e = tuff__expf(-fabsf(x));
     const float y = 1.0f / (1.0f + e);
     *out_slope = e * (y * y);
-    return x < 0.0f ? e * y : y;
+    return tuff__select(x < 0.0f, e, 1.0f) * y;
 }
 
 TUFF__INLINE float tuff__sigmoidf(float x)
@@ -190,7 +196,7 @@ TUFF__INLINE float tuff__normal_cdf(float x, float *out_density)
     const float density = tuff__exp_minus_square(t, 0.5f);
     const float tail = density * tuff__mills(t);
     *out_density = density;
-    return x < 0.0f ? tail : 1.0f - tail;
+    return tuff__select(x < 0.0f, tail, 1.0f - tail);
 }
 
 /* x·Φ(x), 7 ulp; -infinity gives NaN, as in PyTorch. */
@@ -219,8 +225,8 @@ TUFF__INLINE float tuff__gelu_tanhf(float x)
 /* Absolute error 6·2^-24. */
 TUFF__INLINE float tuff__gelu_tanh_gradient(float x)
 {
-    float c = x < -16.0f ? -16.0f : x; /* where the sigmoid is 0 or 1 in f32; keeps x³ finite */
-    c = c > 16.0f ? 16.0f : c;
+    float c = tuff__select(x < -16.0f, -16.0f, x); /* where the sigmoid is 0 or 1 in f32; keeps x³ finite */
+    c = tuff__select(c > 16.0f, 16.0f, c);
     float slope;
     const float s = tuff__sigmoid_slope(1.595769122f * (c + 0.044715f * (c * c * c)), &slope);
     return s + c * (1.595769122f * (1.0f + 0.134145f * (c * c))) * slope;
@@ -235,7 +241,7 @@ TUFF__INLINE float tuff__siluf(float x)
 /* Absolute error 4·2^-24. */
 TUFF__INLINE float tuff__silu_gradient(float x)
 {
-    const float c = x > 100.0f ? 100.0f : x < -100.0f ? -100.0f : x;
+    const float c = copysignf(tuff__select(fabsf(x) > 100.0f, 100.0f, fabsf(x)), x);
     float slope;
     const float s = tuff__sigmoid_slope(c, &slope);
     return s + c * slope;
