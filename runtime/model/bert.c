@@ -232,21 +232,22 @@ static void bert_build(tuff__model_graph *model_graph, const tuff__model_inputs 
 
 /* -- memory ------------------------------------------------------------------------------------------------------- */
 
-/* Rows of B·T floats that are alive at one time. In inference: the layer's input, what it attends with and makes of it,
- * or its widened rows. In training each layer keeps, beside those, what its backward pass reads: with dropout each
- * residual branch counts twice. */
+/* Floats alive at one time for each of the B·T rows. In inference either a layer's input, q, k, v, what attention makes
+ * of them and the row sums, or the widened row between its input, the residual and its output. In training each layer
+ * keeps for its backward pass 8 rows of hidden_size and the widened row twice; the backward pass works beside them. */
 static uint64_t bert_activation_size(const tuff_model *model, uint32_t batch_size, uint32_t sequence_length,
                                      bool training)
 {
+    enum { STATISTICS = 8, ALIGNMENT_SLACK = 64 * 256 };
     const tuff_model_config *config = &model->config.fields;
     const uint64_t rows = (uint64_t)batch_size * sequence_length, layers = (uint64_t)config->num_hidden_layers;
     const uint64_t hidden = (uint64_t)config->hidden_size, intermediate = (uint64_t)config->intermediate_size;
-    const uint64_t heads = (uint64_t)config->num_attention_heads, table = (uint64_t)config->vocab_size * hidden;
-    const uint64_t working = 6 * hidden + 2 * intermediate + 2 * heads;
-    uint64_t floats = rows * working;
+    const uint64_t heads = (uint64_t)config->num_attention_heads;
+    const uint64_t attending = 6 * hidden + heads, widening = 3 * hidden + intermediate;
+    uint64_t floats = (attending > widening ? attending : widening) + STATISTICS;
     if (training)
-        floats += rows * (layers * (10 * hidden + 2 * intermediate + 3 * heads) + 6 * hidden) + table;
-    return floats * sizeof(float);
+        floats = layers * (8 * hidden + 2 * intermediate + heads + STATISTICS) + 6 * hidden + intermediate;
+    return rows * floats * sizeof(float) + ALIGNMENT_SLACK * (training ? layers + 1 : 1);
 }
 
 const tuff__architecture tuff__bert = {
