@@ -72,13 +72,20 @@ static tuff_status run_reference(tuff_op_call *host)
     return TUFF_SUCCESS;
 }
 
+/* Only Vulkan has a ladder of kernels. */
+static const char *kernel_name(const tuff_device *device, const tuff_op_call *call)
+{
+    const bool has_rungs = device->target.backend == TUFF_BACKEND_VULKAN && call->op->variant_count > 0;
+    return has_rungs ? call->op->variants[call->variant].name : "";
+}
+
 static tuff_status judge_outputs(walk *w, const tuff_op_call *call, const tuff_op_call *host, double seconds)
 {
     for (uint32_t i = 0; i < call->output_count && !w->stopped; i++) {
         void *got = NULL;
         tuff__walk_record record = {
             .op = call->op->name,
-            .variant = call->op->variant_count ? call->op->variants[call->variant].name : "",
+            .variant = kernel_name(w->graph->device, call),
             .label = call->label,
             .output = i,
             .dtype = call->outputs[i].dtype,

@@ -1,0 +1,335 @@
+/*
+ * report.c: owns what a finished report says: the grouping by operator, the verdict, and the JSON and JUnit files. The page
+ * is report_html.c's. It judges nothing anew.
+ */
+#include "verify.h"
+
+#include "../dtype.h"
+#include "../io/file.h"
+#include "../io/json.h"
+#include "../io/utf8.h"
+#include "../shape.h"
+
+#include <math.h>
+#include <string.h>
+
+/* -- grouping ----------------------------------------------------------------------------------------------------- */
+
+static tuff__verify_group *group_of(tuff__verify_group *groups, size_t *count, const tuff_verify_record *record)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (!strcmp(groups[i].op, record->op) && !strcmp(groups[i].variant, record->variant))
+            return &groups[i];
+    groups[*count] = (tuff__verify_group){.op = record->op, .variant = record->variant, .worst = record};
+    return &groups[(*count)++];
+}
+
+tuff_status tuff__verify_groups(const tuff_verify_report *report, tuff__verify_group **out_groups, size_t *out_count)
+{
+    *out_count = 0;
+    *out_groups = tuff__calloc(report->count + 1, sizeof **out_groups);
+    if (!*out_groups)
+        return tuff__fail_memory("verify", report->count * sizeof **out_groups);
+    for (size_t i = 0; i < report->count; i++) {
+        const tuff_verify_record *record = &report->records[i];
+        tuff__verify_group *group = group_of(*out_groups, out_count, record);
+        group->records++;
+        group->failures += record->bad > 0;
+        group->elements += record->count;
+        group->bad += record->bad;
+        group->seconds += record->output == 0 ? record->seconds : 0; /* an operator's outputs share its time */
+        if (record->ratio > group->worst->ratio)
+            group->worst = record;
+    }
+    return TUFF_SUCCESS;
+}
+
+const char *tuff__verify_phase_name(tuff_verify_phase phase)
+{
+    static const char *const names[] = {
+        [TUFF_VERIFY_FORWARD] = "forward",
+        [TUFF_VERIFY_TRAINING] = "training",
+        [TUFF_VERIFY_STEPS] = "steps",
+    };
+    return names[phase];
+}
+
+const char *tuff__verify_place(const tuff_verify_record *record)
+{
+    return record->label[0] ? record->label : "the top level";
+}
+
+static void describe_device(const tuff_device_properties *device, char text[544])
+{
+    snprintf(text, 544, device->driver[0] ? "%s with %s" : "%s", device->name, device->driver);
+}
+
+void tuff__verify_verdict(const tuff_verify_report *report, char text[TUFF__VERDICT_TEXT])
+{
+    char device[544];
+    describe_device(&report->device, device);
+    const tuff_verify_record *worst = NULL, *first = NULL;
+    for (size_t i = 0; i < report->count; i++) {
+        const tuff_verify_record *record = &report->records[i];
+        if (!worst || record->ratio > worst->ratio)
+            worst = record;
+        if (!first && record->bad > 0)
+            first = record;
+    }
+    if (!worst)
+        snprintf(text, TUFF__VERDICT_TEXT, "Nothing was compared on %s.", device);
+    else if (!first)
+        snprintf(text, TUFF__VERDICT_TEXT,
+                 "All %zu results on %s agree with the CPU reference; the nearest to its allowance is %s at %s, at %.3g "
+                 "of it.",
+                 report->count, device, worst->op, tuff__verify_place(worst), worst->ratio);
+    else
+        snprintf(text, TUFF__VERDICT_TEXT,
+                 "%zu of %zu results on %s disagree with the CPU reference; the first is %s at %s.", report->failures,
+                 report->count, device, first->op, tuff__verify_place(first));
+}
+
+/* -- JSON --------------------------------------------------------------------------------------------------------- */
+
+static void put_string(tuff__json_writer *writer, const char *key, const char *value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_string(writer, value);
+}
+
+static void put_int(tuff__json_writer *writer, const char *key, uint64_t value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_int(writer, (int64_t)value);
+}
+
+/* What JSON cannot say is a string: "NaN", "Infinity", "-Infinity". */
+static void put_number(tuff__json_writer *writer, const char *key, double value)
+{
+    tuff__json_key(writer, key);
+    if (isfinite(value))
+        tuff__json_write_double(writer, value);
+    else
+        tuff__json_write_string(writer, isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
+}
+
+static void put_bool(tuff__json_writer *writer, const char *key, bool value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_bool(writer, value);
+}
+
+static void put_device(tuff__json_writer *writer, const tuff_device_properties *device)
+{
+    static const char *const backends[] = {
+        [TUFF_BACKEND_CPU] = "cpu", [TUFF_BACKEND_REFERENCE] = "reference", [TUFF_BACKEND_VULKAN] = "vulkan"};
+    char uuid[2 * sizeof device->uuid + 1];
+    for (size_t i = 0; i < sizeof device->uuid; i++)
+        snprintf(uuid + 2 * i, 3, "%02x", device->uuid[i]);
+    tuff__json_key(writer, "device");
+    tuff__json_begin_object(writer);
+    put_string(writer, "name", device->name);
+    put_string(writer, "driver", device->driver);
+    put_string(writer, "backend", backends[device->backend]);
+    put_int(writer, "api_version", device->api_version);
+    put_int(writer, "vendor_id", device->vendor_id);
+    put_int(writer, "device_id", device->device_id);
+    put_int(writer, "driver_version", device->driver_version);
+    put_string(writer, "uuid", uuid);
+    tuff__json_end_object(writer);
+}
+
+static void put_shape(tuff__json_writer *writer, const tuff_shape *shape)
+{
+    tuff__json_key(writer, "shape");
+    tuff__json_begin_array(writer);
+    for (uint32_t i = 0; i < shape->rank; i++)
+        tuff__json_write_int(writer, shape->dims[i]);
+    tuff__json_end_array(writer);
+}
+
+static void put_record(tuff__json_writer *writer, const tuff_verify_record *record)
+{
+    tuff__json_begin_object(writer);
+    put_string(writer, "phase", tuff__verify_phase_name(record->phase));
+    put_string(writer, "op", record->op);
+    put_string(writer, "variant", record->variant);
+    put_string(writer, "label", record->label);
+    put_int(writer, "output", record->output);
+    put_string(writer, "dtype", tuff__dtype_name(record->dtype));
+    put_shape(writer, &record->shape);
+    put_int(writer, "count", record->count);
+    put_int(writer, "bad", record->bad);
+    put_int(writer, "worst", record->worst);
+    put_number(writer, "got", record->got);
+    put_number(writer, "want", record->want);
+    put_number(writer, "allowed", record->allowed);
+    put_number(writer, "ratio", record->ratio);
+    put_number(writer, "max_abs_error", record->max_abs_error);
+    put_int(writer, "got_nan", record->got_nan);
+    put_int(writer, "want_nan", record->want_nan);
+    put_int(writer, "got_inf", record->got_inf);
+    put_int(writer, "want_inf", record->want_inf);
+    put_number(writer, "seconds", record->seconds);
+    tuff__json_end_object(writer);
+}
+
+static void put_group(tuff__json_writer *writer, const tuff__verify_group *group)
+{
+    tuff__json_begin_object(writer);
+    put_string(writer, "op", group->op);
+    put_string(writer, "variant", group->variant);
+    put_int(writer, "records", group->records);
+    put_int(writer, "failures", group->failures);
+    put_int(writer, "elements", group->elements);
+    put_int(writer, "bad", group->bad);
+    put_number(writer, "ratio", group->worst->ratio);
+    put_string(writer, "worst_label", group->worst->label);
+    put_number(writer, "seconds", group->seconds);
+    tuff__json_end_object(writer);
+}
+
+static void put_report(tuff__json_writer *writer, const tuff_verify_report *report, const tuff__verify_group *groups,
+                       size_t group_count)
+{
+    char verdict[TUFF__VERDICT_TEXT];
+    tuff__verify_verdict(report, verdict);
+    tuff__json_begin_object(writer);
+    put_string(writer, "tuff", tuff_version());
+    put_string(writer, "verdict", verdict);
+    put_string(writer, "model", report->model);
+    put_device(writer, &report->device);
+    put_bool(writer, "train", report->info.train);
+    put_int(writer, "steps", report->info.train ? report->info.steps : 0);
+    put_int(writer, "batch_size", report->info.batch_size);
+    put_int(writer, "sequence_length", report->info.sequence_length);
+    put_int(writer, "seed", report->info.seed);
+    put_number(writer, "seconds", report->seconds);
+    put_int(writer, "count", report->count);
+    put_int(writer, "failures", report->failures);
+    tuff__json_key(writer, "operators");
+    tuff__json_begin_array(writer);
+    for (size_t i = 0; i < group_count; i++)
+        put_group(writer, &groups[i]);
+    tuff__json_end_array(writer);
+    tuff__json_key(writer, "records");
+    tuff__json_begin_array(writer);
+    for (size_t i = 0; i < report->count; i++)
+        put_record(writer, &report->records[i]);
+    tuff__json_end_array(writer);
+    tuff__json_end_object(writer);
+}
+
+/* -- JUnit XML ---------------------------------------------------------------------------------------------------- */
+
+void tuff__verify_write_escaped(FILE *file, const char *text)
+{
+    size_t whole = tuff__utf8_check(text, strlen(text));
+    for (size_t i = 0; text[i]; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        if (i == whole) { /* a byte that belongs to nothing: replaced, and on from the next */
+            fputs("\xEF\xBF\xBD", file);
+            whole = i + 1 + tuff__utf8_check(text + i + 1, strlen(text + i + 1));
+        } else if (c == '<') {
+            fputs("&lt;", file);
+        } else if (c == '>') {
+            fputs("&gt;", file);
+        } else if (c == '&') {
+            fputs("&amp;", file);
+        } else if (c == '"') {
+            fputs("&quot;", file);
+        } else if (c == '\n' || c == '\t' || c >= ' ') {
+            fputc(c, file);
+        } else {
+            fputs("\xEF\xBF\xBD", file); /* XML 1.0 has no way to say other control characters */
+        }
+    }
+}
+
+static void write_attribute(FILE *file, const char *name, const char *value)
+{
+    fprintf(file, " %s=\"", name);
+    tuff__verify_write_escaped(file, value);
+    fputc('"', file);
+}
+
+static void write_test_case(FILE *file, const tuff_verify_report *report, const tuff_verify_record *record)
+{
+    char name[640], class_name[128], text[256], shape[TUFF__SHAPE_TEXT];
+    snprintf(name, sizeof name, "%s %s[%u]", record->label, record->op, record->output);
+    snprintf(class_name, sizeof class_name, "tuff.verify.%s.%s", tuff__verify_phase_name(record->phase), record->op);
+    fputs("  <testcase", file);
+    write_attribute(file, "classname", class_name);
+    write_attribute(file, "name", name);
+    fprintf(file, " time=\"%.6f\"", record->seconds);
+    if (record->bad == 0) {
+        fputs("/>\n", file);
+        return;
+    }
+    tuff_verify_record_text(record, text);
+    fputs(">\n    <failure type=\"disagreement\"", file);
+    write_attribute(file, "message", text);
+    fputc('>', file);
+    fprintf(file, "%s %s %s %s on ", record->op, record->variant, tuff__dtype_name(record->dtype),
+            tuff__shape_text(&record->shape, shape));
+    tuff__verify_write_escaped(file, report->device.name);
+    fputs(", ", file);
+    tuff__verify_write_escaped(file, report->device.driver);
+    fprintf(file, ": %llu NaN and %llu infinite where the reference has %llu and %llu</failure>\n  </testcase>\n",
+            (unsigned long long)record->got_nan, (unsigned long long)record->got_inf,
+            (unsigned long long)record->want_nan, (unsigned long long)record->want_inf);
+}
+
+static void write_junit(FILE *file, const tuff_verify_report *report)
+{
+    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite", file);
+    write_attribute(file, "name", "tuff verify");
+    fprintf(file, " tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"0\" time=\"%.6f\">\n  <properties>\n",
+            report->count, report->failures, report->seconds);
+    const char *const properties[][2] = {{"model", report->model},
+                                         {"device", report->device.name},
+                                         {"driver", report->device.driver},
+                                         {"tuff", tuff_version()}};
+    for (size_t i = 0; i < sizeof properties / sizeof properties[0]; i++) {
+        fputs("    <property", file);
+        write_attribute(file, "name", properties[i][0]);
+        write_attribute(file, "value", properties[i][1]);
+        fputs("/>\n", file);
+    }
+    fputs("  </properties>\n", file);
+    for (size_t i = 0; i < report->count; i++)
+        write_test_case(file, report, &report->records[i]);
+    fputs("</testsuite>\n</testsuites>\n", file);
+}
+
+/* -- files -------------------------------------------------------------------------------------------------------- */
+
+static tuff_status write_json(const tuff_verify_report *report, const tuff__verify_group *groups, size_t count,
+                              FILE *file, const char *path)
+{
+    tuff__json_writer writer = {.indent = 2};
+    put_report(&writer, report, groups, count);
+    return tuff__json_finish_line(&writer, file, path);
+}
+
+tuff_status tuff_verify_report_write(const tuff_verify_report *report, tuff_verify_format format, const char *path)
+{
+    tuff__verify_group *groups = NULL;
+    size_t count = 0;
+    tuff__file_writer writer = {0};
+    tuff_status status = tuff__verify_groups(report, &groups, &count);
+    if (status == TUFF_SUCCESS)
+        status = tuff__file_writer_open(&writer, path);
+    if (status == TUFF_SUCCESS && format == TUFF_VERIFY_JSON)
+        status = write_json(report, groups, count, writer.file, path);
+    else if (status == TUFF_SUCCESS && format == TUFF_VERIFY_JUNIT)
+        write_junit(writer.file, report); /* a write that fails shows at commit, which asks the stream */
+    else if (status == TUFF_SUCCESS)
+        status = tuff__verify_write_html(writer.file, report, groups, count);
+    if (status == TUFF_SUCCESS)
+        status = tuff__file_writer_commit(&writer);
+    else
+        tuff__file_writer_abort(&writer);
+    tuff__free(groups);
+    return status;
+}
