@@ -79,7 +79,7 @@ static void check_output(const tuff_model *model, const tuff__json *golden, cons
     const cJSON *rows = tuff__json_find(golden->root, key);
     if (!rows)
         return;
-    char what[200];
+    char what[1024];
     tuff__session *session = NULL;
     const tuff__session_info info = {.output = output, .batch_size = batch_size};
     snprintf(what, sizeof what, "%s: %s on %s, batches of %u", golden->name, key,
