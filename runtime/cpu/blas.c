@@ -1,6 +1,7 @@
 /*
- * blas.c: owns the f32 matrix product of one thread. It loads the CBLAS that the build found, at the first call, and has
- * loops of its own for machines without one. It starts no threads: the CPU device cuts the work (see ops/matmul_cpu.c).
+ * blas.c: owns the f32 matrix product of one thread. It loads the CBLAS that the build found, at the first call, and
+ * has loops of its own for machines without one. It starts no threads: the CPU device cuts the work (see
+ * ops/matmul_cpu.c).
  *
  * Our loops, after Goto & van de Geijn 2008: a block of op(A) and a panel of op(B) are packed into arrays that stay in
  * the first two cache levels, and a register tile of MR x NR sums runs over them. All of it fits the stack, so that
@@ -63,9 +64,8 @@ TILE_KERNEL(tile_portable, 4, 8)
 static const tile_kernel portable_kernel = {"tuff's own loops", 4, 8, tile_portable};
 
 #if X86_KERNELS
-__attribute__((target("avx2,fma"))) TILE_KERNEL(tile_avx2, 6, 16)
-__attribute__((target("avx512f"))) TILE_KERNEL(tile_avx512, 12, 32)
-static const tile_kernel avx2_kernel = {"tuff's own loops, AVX2", 6, 16, tile_avx2};
+__attribute__((target("avx2,fma"))) TILE_KERNEL(tile_avx2, 6, 16) __attribute__((target("avx512f")))
+TILE_KERNEL(tile_avx512, 12, 32) static const tile_kernel avx2_kernel = {"tuff's own loops, AVX2", 6, 16, tile_avx2};
 static const tile_kernel avx512_kernel = {"tuff's own loops, AVX-512", 12, 32, tile_avx512};
 #endif
 
@@ -171,8 +171,8 @@ static cblas_sgemm_function cblas_sgemm;
 static char blas_name[160];
 
 #ifdef TUFF_CBLAS_LIBRARY
-/* ISO C has no conversion from void * to a function pointer; the systems that have tuff__library_symbol promise that the
- * representation is the same. */
+/* ISO C has no conversion from void * to a function pointer; the systems that have tuff__library_symbol promise that
+ * the representation is the same. */
 static void load_symbol(tuff__library *library, const char *name, void *out_function, size_t size)
 {
     void *symbol = tuff__library_symbol(library, name);

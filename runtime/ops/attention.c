@@ -345,8 +345,8 @@ static double largest_norm(const tuff__operand *operand, int64_t head_size)
     return sqrt(largest);
 }
 
-/* A score's rounding error, in units of 2^-23, is at most about its bound; a probability's relative error is the score's
- * absolute one and that of exp. */
+/* A score's rounding error, in units of 2^-23, is at most about its bound; a probability's relative error is the
+ * score's absolute one and that of exp. */
 static double score_bound(const tuff_op_call *call)
 {
     const tuff__attention_params *params = call->params;
@@ -528,6 +528,8 @@ const tuff_op_desc tuff__op_attention = {
     .backward = backward,
     .flops = forward_flops,
     .magnitude = forward_magnitude,
+    .variants = tuff__attention_variants,
+    .variant_count = TUFF__ATTENTION_VARIANT_COUNT,
 };
 
 const tuff_op_desc tuff__op_attention_delta = {

@@ -1,5 +1,5 @@
-/* attention.h: what the parts of the attention operators share: parameters, positions of the inputs, sizes, and which keys
- * a query sees. Letters: B batch, H heads, D head size, C = H·D, Tq queries, Tk keys. */
+/* attention.h: what the parts of the attention operators share: parameters, positions of the inputs, sizes, and which
+ * keys a query sees. Letters: B batch, H heads, D head size, C = H·D, Tq queries, Tk keys. */
 #ifndef TUFF_RUNTIME_ATTENTION_H
 #define TUFF_RUNTIME_ATTENTION_H
 
@@ -73,7 +73,8 @@ TUFF__INLINE tuff__philox_words tuff__attention_words(const tuff__attention_mask
                                                       int64_t block)
 {
     const int64_t row = (b * mask->sizes.heads + h) * mask->sizes.tq + i;
-    return tuff__dropout_words((uint64_t)(row * ((mask->sizes.tk + 3) / 4) + block), mask->site, mask->step, mask->seed);
+    return tuff__dropout_words((uint64_t)(row * ((mask->sizes.tk + 3) / 4) + block), mask->site, mask->step,
+                               mask->seed);
 }
 
 /* attention_cpu.c */
@@ -88,5 +89,7 @@ tuff_status tuff__attention_record(const tuff_op_call *call, struct tuff__record
 tuff_status tuff__attention_delta_record(const tuff_op_call *call, struct tuff__recorder *recorder);
 tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, struct tuff__recorder *recorder);
 tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, struct tuff__recorder *recorder);
+enum { TUFF__ATTENTION_VARIANT_COUNT = 2 };
+extern const tuff__variant tuff__attention_variants[TUFF__ATTENTION_VARIANT_COUNT]; /* of the forward operator */
 
 #endif

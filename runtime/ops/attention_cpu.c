@@ -38,16 +38,16 @@ uint64_t tuff__attention_cpu_workspace(const tuff_op_call *call, const tuff__tar
 typedef struct attention_block {
     tuff__attention_mask mask;
     float scale;
-    int64_t head, b, h;   /* head = b·H + h */
-    int64_t first, rows;  /* queries */
-    int64_t visible;      /* keys that the last query sees, and so any */
-    int64_t at_q, at_k;   /* where the block starts in [B, Tq, C], and its head's keys in [B, Tk, C] */
-    float *scores;        /* [rows, visible] */
-    float *gradients;     /* [rows, visible], where there are two matrices */
+    int64_t head, b, h;  /* head = b·H + h */
+    int64_t first, rows; /* queries */
+    int64_t visible;     /* keys that the last query sees, and so any */
+    int64_t at_q, at_k;  /* where the block starts in [B, Tq, C], and its head's keys in [B, Tk, C] */
+    float *scores;       /* [rows, visible] */
+    float *gradients;    /* [rows, visible], where there are two matrices */
 } attention_block;
 
 static attention_block block_of(const tuff_op_call *call, int64_t head, int64_t first, uint32_t thread,
-                                               int64_t matrices)
+                                int64_t matrices)
 {
     attention_block x = {.mask = tuff__attention_mask_of(call), .head = head, .first = first};
     const tuff__attention_params *params = call->params;
@@ -67,12 +67,19 @@ static attention_block block_of(const tuff_op_call *call, int64_t head, int64_t 
 }
 
 /* out[rows, visible] = alpha·rows·keysᵀ */
-static void multiply_rows(const attention_block *x, float alpha, const float *rows, const float *keys,
-                                   float *out)
+static void multiply_rows(const attention_block *x, float alpha, const float *rows, const float *keys, float *out)
 {
     const int64_t channels = x->mask.sizes.channels;
-    tuff__sgemm(&(tuff__sgemm_call){.transpose_b = true, .m = x->rows, .n = x->visible, .k = x->mask.sizes.head_size,
-                                    .alpha = alpha, .a = rows, .lda = channels, .b = keys, .ldb = channels, .c = out,
+    tuff__sgemm(&(tuff__sgemm_call){.transpose_b = true,
+                                    .m = x->rows,
+                                    .n = x->visible,
+                                    .k = x->mask.sizes.head_size,
+                                    .alpha = alpha,
+                                    .a = rows,
+                                    .lda = channels,
+                                    .b = keys,
+                                    .ldb = channels,
+                                    .c = out,
                                     .ldc = x->visible});
 }
 
@@ -160,8 +167,7 @@ static void forward_block(void *user, size_t index, uint32_t thread)
     const tuff_op_call *call = user;
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
     const int64_t blocks = blocks_per_head(&s), head = (int64_t)index / blocks;
-    const attention_block x = block_of(
-        call, head, (int64_t)index % blocks * block_rows(&s), thread, 1);
+    const attention_block x = block_of(call, head, (int64_t)index % blocks * block_rows(&s), thread, 1);
     float *o = (float *)call->outputs[0].data + x.at_q;
     float *lse = (float *)call->outputs[1].data + head * s.tq + x.first;
     if (x.visible == 0) {
@@ -171,19 +177,26 @@ static void forward_block(void *user, size_t index, uint32_t thread)
         return;
     }
     multiply_rows(&x, x.scale, (const float *)call->inputs[TUFF__ATTENTION_Q].data + x.at_q,
-                                  (const float *)call->inputs[TUFF__ATTENTION_K].data + x.at_k, x.scores);
+                  (const float *)call->inputs[TUFF__ATTENTION_K].data + x.at_k, x.scores);
     for (int64_t row = 0; row < x.rows; row++)
         lse[row] = softmax_row(&x, row);
-    tuff__sgemm(&(tuff__sgemm_call){.m = x.rows, .n = s.head_size, .k = x.visible, .alpha = 1, .a = x.scores,
+    tuff__sgemm(&(tuff__sgemm_call){.m = x.rows,
+                                    .n = s.head_size,
+                                    .k = x.visible,
+                                    .alpha = 1,
+                                    .a = x.scores,
                                     .lda = x.visible,
                                     .b = (const float *)call->inputs[TUFF__ATTENTION_V].data + x.at_k,
-                                    .ldb = s.channels, .c = o, .ldc = s.channels});
+                                    .ldb = s.channels,
+                                    .c = o,
+                                    .ldc = s.channels});
 }
 
 void tuff__attention_compute_fast(const tuff_op_call *call)
 {
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
-    tuff__pool_run(call->pool, (size_t)(s.batch * s.heads * blocks_per_head(&s)), forward_block, (void *)(uintptr_t)call);
+    tuff__pool_run(call->pool, (size_t)(s.batch * s.heads * blocks_per_head(&s)), forward_block,
+                   (void *)(uintptr_t)call);
 }
 
 /* -- backward ----------------------------------------------------------------------------------------------------- */
@@ -251,9 +264,9 @@ static void gradient_block(const tuff_op_call *call, const attention_block *x)
     const float *lse = (const float *)call->inputs[TUFF__ATTENTION_LSE].data + row_at;
     const float *delta = (const float *)call->inputs[TUFF__ATTENTION_DELTA].data + row_at;
     multiply_rows(x, x->scale, (const float *)call->inputs[TUFF__ATTENTION_Q].data + x->at_q,
-                                  (const float *)call->inputs[TUFF__ATTENTION_K].data + x->at_k, x->scores);
+                  (const float *)call->inputs[TUFF__ATTENTION_K].data + x->at_k, x->scores);
     multiply_rows(x, 1, (const float *)call->inputs[TUFF__ATTENTION_DO].data + x->at_q,
-                                  (const float *)call->inputs[TUFF__ATTENTION_V].data + x->at_k, x->gradients);
+                  (const float *)call->inputs[TUFF__ATTENTION_V].data + x->at_k, x->gradients);
     for (int64_t row = 0; row < x->rows; row++)
         gradient_row(x, row, lse[row], delta[row]);
 }
@@ -262,9 +275,18 @@ static void gradient_block(const tuff_op_call *call, const attention_block *x)
 static void add_to_keys(const attention_block *x, float alpha, const float *weights, const float *rows, float *out)
 {
     const tuff__attention_sizes *s = &x->mask.sizes;
-    tuff__sgemm(&(tuff__sgemm_call){.transpose_a = true, .m = x->visible, .n = s->head_size, .k = x->rows,
-                                    .alpha = alpha, .a = weights, .lda = x->visible, .b = rows, .ldb = s->channels,
-                                    .beta = 1, .c = out, .ldc = s->channels});
+    tuff__sgemm(&(tuff__sgemm_call){.transpose_a = true,
+                                    .m = x->visible,
+                                    .n = s->head_size,
+                                    .k = x->rows,
+                                    .alpha = alpha,
+                                    .a = weights,
+                                    .lda = x->visible,
+                                    .b = rows,
+                                    .ldb = s->channels,
+                                    .beta = 1,
+                                    .c = out,
+                                    .ldc = s->channels});
 }
 
 /* One head: its queries' blocks follow each other, so that the sums over queries have one order. */
@@ -299,8 +321,8 @@ static void backward_q_block(void *user, size_t index, uint32_t thread)
     const tuff_op_call *call = user;
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
     const int64_t blocks = blocks_per_head(&s);
-    const attention_block x = block_of(
-        call, (int64_t)index / blocks, (int64_t)index % blocks * block_rows(&s), thread, 2);
+    const attention_block x =
+        block_of(call, (int64_t)index / blocks, (int64_t)index % blocks * block_rows(&s), thread, 2);
     float *dq = (float *)call->outputs[0].data + x.at_q;
     if (x.visible == 0) {
         for (int64_t row = 0; row < x.rows; row++)
@@ -308,10 +330,16 @@ static void backward_q_block(void *user, size_t index, uint32_t thread)
         return;
     }
     gradient_block(call, &x);
-    tuff__sgemm(&(tuff__sgemm_call){.m = x.rows, .n = s.head_size, .k = x.visible, .alpha = x.scale, .a = x.gradients,
+    tuff__sgemm(&(tuff__sgemm_call){.m = x.rows,
+                                    .n = s.head_size,
+                                    .k = x.visible,
+                                    .alpha = x.scale,
+                                    .a = x.gradients,
                                     .lda = x.visible,
                                     .b = (const float *)call->inputs[TUFF__ATTENTION_K].data + x.at_k,
-                                    .ldb = s.channels, .c = dq, .ldc = s.channels});
+                                    .ldb = s.channels,
+                                    .c = dq,
+                                    .ldc = s.channels});
 }
 
 void tuff__attention_backward_q_compute_fast(const tuff_op_call *call)

@@ -79,8 +79,8 @@ static tuff_status infer(tuff_op_call *call)
     TUFF_TRY(tuff__check_dtype(call, TUFF__MATMUL_B, TUFF_F32));
     TUFF_TRY(check_batches(call, a_text, b_text));
     if (params->transpose_a && params->transpose_b)
-        return tuff__fail_shape(call, "a is %s and b is %s, both transposed, wanted at most one (aᵀ·bᵀ = (b·a)ᵀ)", a_text,
-                                b_text);
+        return tuff__fail_shape(call, "a is %s and b is %s, both transposed, wanted at most one (aᵀ·bᵀ = (b·a)ᵀ)",
+                                a_text, b_text);
     if ((unsigned)params->activation > TUFF_ACTIVATION_RELU)
         return tuff__fail_shape(call, "activation %d, wanted 0 to %d", (int)params->activation, TUFF_ACTIVATION_RELU);
     const int64_t a_depth = a->dims[params->transpose_a ? a->rank - 2 : a->rank - 1];
@@ -215,7 +215,8 @@ static tuff_tensor activation_gradient(const tuff__gradient *gradient, tuff_tens
     if (params->activation == TUFF_ACTIVATION_NONE)
         return dout;
     const bool from_output = params->activation == TUFF_ACTIVATION_TANH; /* its slope is 1 - y² */
-    const bool has_residual = gradient->input_count > TUFF__MATMUL_RESIDUAL && gradient->inputs[TUFF__MATMUL_RESIDUAL].id;
+    const bool has_residual =
+        gradient->input_count > TUFF__MATMUL_RESIDUAL && gradient->inputs[TUFF__MATMUL_RESIDUAL].id;
     tuff_tensor argument = gradient->outputs[0];
     if (!from_output || has_residual) {
         const tuff_matmul_info info = {
@@ -249,7 +250,8 @@ static tuff_tensor gradient_a(const tuff__gradient *gradient, tuff_tensor g)
     if (!params->transpose_a) /* g·op(b)ᵀ */
         return tuff_matmul(graph, g, b,
                            &(tuff_matmul_info){.transpose_b = !params->transpose_b, .alpha = params->alpha});
-    /* op(a) = aᵀ: da = op(b)·gᵀ, b untransposed. Where b serves every batch it is repeated, since it stands in front. */
+    /* op(a) = aᵀ: da = op(b)·gᵀ, b untransposed. Where b serves every batch it is repeated, since it stands in front.
+     */
     const tuff_shape g_shape = tuff_tensor_shape(graph, g);
     const tuff_shape b_shape = tuff_tensor_shape(graph, b);
     tuff_tensor left = b;
@@ -331,13 +333,20 @@ static const tuff__matmul_params proof_nn = {.activation = TUFF_ACTIVATION_GELU,
                                  proof_nt = {.transpose_b = true, .alpha = 1},
                                  proof_tn = {.transpose_a = true, .alpha = 1};
 static const tuff__proof proofs[] = {
-    {.inputs = {{2, {129, 97}}, {2, {97, 65}}, {1, {65}}, {2, {129, 65}}}, .input_count = 4, .params = &proof_nn,
+    {.inputs = {{2, {129, 97}}, {2, {97, 65}}, {1, {65}}, {2, {129, 65}}},
+     .input_count = 4,
+     .params = &proof_nn,
      .params_size = sizeof proof_nn},
     {.inputs = {{2, {129, 97}}, {2, {65, 97}}}, .input_count = 2, .params = &proof_nt, .params_size = sizeof proof_nt},
-    {.inputs = {{2, {1031, 33}}, {2, {1031, 65}}}, .input_count = 2, .params = &proof_tn,
+    {.inputs = {{2, {1031, 33}}, {2, {1031, 65}}},
+     .input_count = 2,
+     .params = &proof_tn,
      .params_size = sizeof proof_tn},
-    {.inputs = {{2, {512, 512}}, {2, {512, 512}}}, .input_count = 2, .params = &proof_nt,
-     .params_size = sizeof proof_nt, .timed = true},
+    {.inputs = {{2, {512, 512}}, {2, {512, 512}}},
+     .input_count = 2,
+     .params = &proof_nt,
+     .params_size = sizeof proof_nt,
+     .timed = true},
 };
 
 const tuff_op_desc tuff__op_matmul = {

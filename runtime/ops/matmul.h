@@ -1,4 +1,5 @@
-/* matmul.h: what the matmul operator's parts share: parameters, positions of the inputs, and the sizes behind the shapes. */
+/* matmul.h: what the matmul operator's parts share: parameters, positions of the inputs, and the sizes behind the
+ * shapes. */
 #ifndef TUFF_RUNTIME_MATMUL_H
 #define TUFF_RUNTIME_MATMUL_H
 
@@ -12,8 +13,8 @@ typedef struct tuff__matmul_params {
 
 enum { TUFF__MATMUL_A = 0, TUFF__MATMUL_B = 1, TUFF__MATMUL_BIAS = 2, TUFF__MATMUL_RESIDUAL = 3 };
 
-/* out[batch][m, n] = op(a[batch])·op(b[batch]); all tensors contiguous. Where b serves every batch of an untransposed a,
- * the batches are rows of one product. */
+/* out[batch][m, n] = op(a[batch])·op(b[batch]); all tensors contiguous. Where b serves every batch of an untransposed
+ * a, the batches are rows of one product. */
 typedef struct tuff__matmul_sizes {
     int64_t batch, m, n, k;
     int64_t a_batch_stride, b_batch_stride; /* elements from one batch to the next; b's is 0 where it is shared */

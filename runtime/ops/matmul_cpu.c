@@ -15,8 +15,8 @@ enum { PART_ROWS = 256, PARTS_PER_THREAD = 4, PART_ALIGNMENT = 16, SERIAL_FLOPS 
 typedef struct matmul_job {
     const tuff_op_call *call;
     tuff__matmul_sizes sizes;
-    int64_t rows, columns;             /* of a part */
-    int64_t row_parts, column_parts;   /* of one batch's result */
+    int64_t rows, columns;           /* of a part */
+    int64_t row_parts, column_parts; /* of one batch's result */
 } matmul_job;
 
 static int64_t least(int64_t a, int64_t b)

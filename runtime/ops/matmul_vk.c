@@ -1,6 +1,6 @@
 /*
- * matmul_vk.c: owns how a matrix product becomes dispatches: which kernel, how k is split where the result is too small to
- * fill a device, and how a product whose tensors exceed a binding is cut into parts that do not.
+ * matmul_vk.c: owns how a matrix product becomes dispatches: which kernel, how k is split where the result is too small
+ * to fill a device, and how a product whose tensors exceed a binding is cut into parts that do not.
  */
 #include "matmul.h"
 
@@ -68,8 +68,8 @@ static kernel choose_kernel(uint32_t variant, const tuff__matmul_sizes *s)
 
 /* -- splitting k -------------------------------------------------------------------------------------------------- */
 
-/* A weight's gradient sums over all tokens and gives a small result: a few tiles, each with a long k. Then k is cut into
- * pieces of workgroups of their own, whose partial sums a second kernel adds in order. */
+/* A weight's gradient sums over all tokens and gives a small result: a few tiles, each with a long k. Then k is cut
+ * into pieces of workgroups of their own, whose partial sums a second kernel adds in order. */
 enum { SPLIT_DEPTH = 256, MAX_SPLITS = 16, STEP_K = 16 };
 
 static int64_t split_depth(const kernel *k, const tuff__matmul_sizes *s)
@@ -85,7 +85,8 @@ static int64_t elements_of(const tuff_op_call *call, uint32_t input)
     return tuff_shape_count(&call->inputs[input].shape);
 }
 
-/* How k is split for this call, its size where it is not; a product that must be cut into parts is not split as well. */
+/* How k is split for this call, its size where it is not; a product that must be cut into parts is not split as well.
+ */
 static int64_t planned_split(const tuff_op_call *call, const tuff__target *target, const tuff__matmul_sizes *s)
 {
     if (call->variant == VARIANT_T0C) /* a CPU has few threads */
@@ -184,8 +185,8 @@ static part first_part(const tuff_op_call *call, const tuff__matmul_sizes *s, co
 /* Binds a span of a batched operand. */
 static tuff__slice bind_span(tuff__slice slice, span within, const part *p, int64_t batch_stride, uint32_t *out_base)
 {
-    return tuff__window(slice, p->batch * batch_stride + within.first,
-                        (p->batches - 1) * batch_stride + within.count, out_base);
+    return tuff__window(slice, p->batch * batch_stride + within.first, (p->batches - 1) * batch_stride + within.count,
+                        out_base);
 }
 
 /* Whether an operand may be read in fours: all it steps by, and where it starts and ends, are multiples of four. */
@@ -216,10 +217,17 @@ static part_dispatch describe_part(const tuff_op_call *call, const tuff__matmul_
     const part_spans spans = spans_of(params, s, p);
     const int64_t lda = params->transpose_a ? s->m : s->k, ldb = params->transpose_b ? s->k : s->n;
     part_dispatch d = {
-        .push = {.m = (uint32_t)p->m_count, .n = (uint32_t)p->n_count, .k = (uint32_t)p->k_count,
-                 .lda = (uint32_t)lda, .ldb = (uint32_t)ldb, .ldc = (uint32_t)s->n,
-                 .a_batch = (uint32_t)s->a_batch_stride, .b_batch = (uint32_t)s->b_batch_stride,
-                 .c_batch = (uint32_t)(s->m * s->n), .splits = 1, .split_k = (uint32_t)p->k_count,
+        .push = {.m = (uint32_t)p->m_count,
+                 .n = (uint32_t)p->n_count,
+                 .k = (uint32_t)p->k_count,
+                 .lda = (uint32_t)lda,
+                 .ldb = (uint32_t)ldb,
+                 .ldc = (uint32_t)s->n,
+                 .a_batch = (uint32_t)s->a_batch_stride,
+                 .b_batch = (uint32_t)s->b_batch_stride,
+                 .c_batch = (uint32_t)(s->m * s->n),
+                 .splits = 1,
+                 .split_k = (uint32_t)p->k_count,
                  .alpha = params->alpha},
         .epilogue = epilogue_of(call, s, p),
     };
@@ -231,8 +239,8 @@ static part_dispatch describe_part(const tuff_op_call *call, const tuff__matmul_
     if (d.epilogue & TUFF_MATMUL_ADD_BIAS)
         d.bias = tuff__window(call->inputs[TUFF__MATMUL_BIAS].slice, p->n, p->n_count, &d.push.bias_base);
     if (d.epilogue & TUFF_MATMUL_ADD_RESIDUAL)
-        d.residual = bind_span(call->inputs[TUFF__MATMUL_RESIDUAL].slice, spans.out, p, s->m * s->n,
-                               &d.push.residual_base);
+        d.residual =
+            bind_span(call->inputs[TUFF__MATMUL_RESIDUAL].slice, spans.out, p, s->m * s->n, &d.push.residual_base);
     if (in_fours(d.push.a_base, params->transpose_a ? p->m_count : p->k_count, lda, s->a_batch_stride))
         d.vectors |= 1;
     if (in_fours(d.push.b_base, params->transpose_b ? p->k_count : p->n_count, ldb, s->b_batch_stride))
@@ -245,8 +253,10 @@ static part_dispatch describe_part(const tuff_op_call *call, const tuff__matmul_
 static void set_constants(tuff__dispatch *dispatch, const tuff__matmul_params *params, const part_dispatch *d)
 {
     const uint32_t constants[] = {
-        [TUFF_MATMUL_TRANSPOSE_A - 3] = params->transpose_a, [TUFF_MATMUL_TRANSPOSE_B - 3] = params->transpose_b,
-        [TUFF_MATMUL_EPILOGUE - 3] = d->epilogue,            [TUFF_MATMUL_ACTIVATION - 3] = d->activation,
+        [TUFF_MATMUL_TRANSPOSE_A - 3] = params->transpose_a,
+        [TUFF_MATMUL_TRANSPOSE_B - 3] = params->transpose_b,
+        [TUFF_MATMUL_EPILOGUE - 3] = d->epilogue,
+        [TUFF_MATMUL_ACTIVATION - 3] = d->activation,
         [TUFF_MATMUL_VECTORS - 3] = d->vectors,
     };
     dispatch->constant_count = sizeof constants / sizeof constants[0];

@@ -1,16 +1,30 @@
 /* test_matmul.c: cases of matmul: each layout, batches, epilogues, sizes around the tiles, long k (which is split), and
  * shapes of real models. */
-#include "../op_case.h"
 #include "../../runtime/ops/matmul.h"
+#include "../op_case.h"
 
+/* clang-format off: it takes the braces of initialisers for blocks */
 #define PARAMS(...) .params = &(const tuff__matmul_params){__VA_ARGS__}, .params_size = sizeof(tuff__matmul_params)
 #define NN PARAMS(.alpha = 1)
 #define NT PARAMS(.transpose_b = true, .alpha = 1)
 #define TN PARAMS(.transpose_a = true, .alpha = 1)
-#define MATRIX(rows, columns) {.shape = {2, {rows, columns}}}
-#define BATCH(count, rows, columns) {.shape = {3, {count, rows, columns}}}
-#define ROW(columns) {.shape = {1, {columns}}}
-#define ABSENT {.absent = true}
+#define MATRIX(rows, columns)                                                                                          \
+    {                                                                                                                  \
+        .shape = { 2, {rows, columns} }                                                                                \
+    }
+#define BATCH(count, rows, columns)                                                                                    \
+    {                                                                                                                  \
+        .shape = { 3, {count, rows, columns} }                                                                         \
+    }
+#define ROW(columns)                                                                                                   \
+    {                                                                                                                  \
+        .shape = { 1, {columns} }                                                                                      \
+    }
+#define ABSENT                                                                                                         \
+    {                                                                                                                  \
+        .absent = true                                                                                                 \
+    }
+/* clang-format on */
 
 TUFF_CASES(
     matmul,
@@ -50,7 +64,8 @@ TUFF_CASES(
     {.inputs = {MATRIX(40, 24), MATRIX(24, 70), ROW(70)}, PARAMS(.alpha = 0.25f, .activation = TUFF_ACTIVATION_TANH)},
     {.inputs = {MATRIX(40, 24), MATRIX(24, 70), ROW(70), MATRIX(40, 70)},
      PARAMS(.alpha = 0.25f, .activation = TUFF_ACTIVATION_TANH)},
-    {.inputs = {MATRIX(40, 24), MATRIX(24, 70), ROW(70)}, PARAMS(.alpha = 0.25f, .activation = TUFF_ACTIVATION_RELU),
+    {.inputs = {MATRIX(40, 24), MATRIX(24, 70), ROW(70)},
+     PARAMS(.alpha = 0.25f, .activation = TUFF_ACTIVATION_RELU),
      .no_gradient = "a difference across the kink"},
     /* sums whose terms all have one sign */
     {.inputs = {{.shape = {2, {32, 512}}, .fill = TUFF__FILL_POSITIVE},
@@ -59,4 +74,5 @@ TUFF_CASES(
     /* MiniLM: one projection of 64 tokens; its intermediate layer */
     {.inputs = {BATCH(2, 32, 384), MATRIX(384, 384), ROW(384), BATCH(2, 32, 384)}, NT, .no_gradient = "slow"},
     {.inputs = {MATRIX(48, 384), MATRIX(1536, 384), ROW(1536)},
-     PARAMS(.transpose_b = true, .alpha = 1, .activation = TUFF_ACTIVATION_GELU), .no_gradient = "slow"});
+     PARAMS(.transpose_b = true, .alpha = 1, .activation = TUFF_ACTIVATION_GELU),
+     .no_gradient = "slow"});

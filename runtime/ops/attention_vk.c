@@ -1,0 +1,278 @@
+/*
+ * attention_vk.c: owns how attention becomes dispatches. Where a tensor exceeds a binding, whole batches are taken a
+ * few at a time; where a single batch exceeds it, windows of queries meet windows of keys in order, each continuing
+ * from what the one before left in the outputs: o with lse is a complete state of the online softmax, and gradients are
+ * sums.
+ */
+#include "attention.h"
+
+#include "window.h"
+
+#include "../../shaders/attention.h"
+
+_Static_assert(sizeof(struct tuff_push_attention) <= 128, "push constants are at most 128 bytes");
+_Static_assert(sizeof(struct tuff_push_attention_delta) <= 128, "push constants are at most 128 bytes");
+
+/* -- windows ------------------------------------------------------------------------------------------------------ */
+
+typedef struct window {
+    int64_t batch, batches, q, q_count, k, k_count;
+} window;
+
+/* The largest window from the origin that fits the bindings. */
+static tuff_status first_window(const tuff_op_call *call, const tuff__attention_sizes *s, window *out)
+{
+    const int64_t limit = tuff__window_limit(call->target);
+    const int64_t largest = tuff__max_i64(tuff__max_i64(s->tq, s->tk) * s->channels, s->heads * s->tq);
+    *out = (window){
+        .batches = tuff__min_i64(s->batch, call->target->max_workgroup_count[2]), .q_count = s->tq, .k_count = s->tk};
+    if (largest <= limit) {
+        out->batches = tuff__min_i64(out->batches, limit / largest);
+        return TUFF_SUCCESS;
+    }
+    const int64_t rows = limit / s->channels / 4 * 4; /* the random words of four keys stay together */
+    if (rows == 0)
+        return tuff__fail_window(call, "four rows", 4 * s->channels);
+    if (s->heads * s->tq > limit)
+        return tuff__fail_window(call, "one batch's log-sum-exp", s->heads * s->tq);
+    out->batches = 1;
+    out->q_count = tuff__min_i64(s->tq, rows);
+    out->k_count = tuff__min_i64(s->tk, rows);
+    return TUFF_SUCCESS;
+}
+
+/* Moves on: the inner side fastest (keys, or queries where `keys_outer`), then the outer, then batches. False past the
+ * last. `step` is a full window. */
+static bool next_window(window *w, const window *step, const tuff__attention_sizes *s, bool keys_outer)
+{
+    int64_t *inner = keys_outer ? &w->q : &w->k, *outer = keys_outer ? &w->k : &w->q;
+    *inner += keys_outer ? step->q_count : step->k_count;
+    if (*inner >= (keys_outer ? s->tq : s->tk)) {
+        *inner = 0;
+        *outer += keys_outer ? step->k_count : step->q_count;
+    }
+    if (*outer >= (keys_outer ? s->tk : s->tq)) {
+        *outer = 0;
+        w->batch += step->batches;
+    }
+    w->batches = tuff__min_i64(step->batches, s->batch - w->batch);
+    w->q_count = tuff__min_i64(step->q_count, s->tq - w->q);
+    w->k_count = tuff__min_i64(step->k_count, s->tk - w->k);
+    return w->batch < s->batch;
+}
+
+/* [B, T, C]: rows [first, first + count) of the window's batches. */
+static tuff__slice bind_rows(tuff__slice slice, const tuff__attention_sizes *s, const window *w, int64_t t,
+                             int64_t first, int64_t count, uint32_t *out_base)
+{
+    const int64_t elements = ((w->batches - 1) * t + count) * s->channels;
+    return tuff__window(slice, (w->batch * t + first) * s->channels, elements, out_base);
+}
+
+static tuff__slice bind_q(tuff__slice slice, const tuff__attention_sizes *s, const window *w, uint32_t *out_base)
+{
+    return bind_rows(slice, s, w, s->tq, w->q, w->q_count, out_base);
+}
+
+static tuff__slice bind_k(tuff__slice slice, const tuff__attention_sizes *s, const window *w, uint32_t *out_base)
+{
+    return bind_rows(slice, s, w, s->tk, w->k, w->k_count, out_base);
+}
+
+/* [B, H, Tq] */
+static tuff__slice bind_lse(tuff__slice slice, const tuff__attention_sizes *s, const window *w, uint32_t *out_base)
+{
+    return tuff__window(slice, w->batch * s->heads * s->tq + w->q, (w->batches * s->heads - 1) * s->tq + w->q_count,
+                        out_base);
+}
+
+/* -- dispatches --------------------------------------------------------------------------------------------------- */
+
+/* How the three tiled kernels differ in the registers that they ask of an invocation. */
+typedef struct kernel {
+    const char *shader;
+    int64_t rows_of_threads; /* rows of invocations in a workgroup */
+    uint32_t rows;           /* of an invocation */
+} kernel;
+
+static void describe(const tuff_op_call *call, const tuff__attention_sizes *s, const window *w, const kernel *k,
+                     struct tuff_push_attention *push, tuff__dispatch *dispatch)
+{
+    const tuff__attention_params *params = call->params;
+    const bool has_dropout = params->dropout > 0;
+    *push = (struct tuff_push_attention){
+        .tq = (uint32_t)s->tq,
+        .tk = (uint32_t)s->tk,
+        .channels = (uint32_t)s->channels,
+        .heads = (uint32_t)s->heads,
+        .first_q = (uint32_t)w->q,
+        .q_count = (uint32_t)w->q_count,
+        .first_k = (uint32_t)w->k,
+        .k_count = (uint32_t)w->k_count,
+        .first_batch = (uint32_t)w->batch,
+        .scale = params->scale,
+        .keep_scale = has_dropout ? tuff__dropout_scale(params->dropout) : 1,
+        .threshold = has_dropout ? tuff__dropout_threshold(params->dropout) : 0,
+        .site = params->site,
+    };
+    const uint32_t lengths = tuff__attention_lengths_input(call);
+    *dispatch = (tuff__dispatch){
+        .shader = k->shader,
+        .push_constants = push,
+        .push_constants_size = sizeof *push,
+        .constants = {[TUFF_ATTENTION_HEAD_SIZE - 3] = (uint32_t)s->head_size,
+                      [TUFF_ATTENTION_CAUSAL - 3] = params->causal,
+                      [TUFF_ATTENTION_LENGTHS - 3] = tuff__call_has(call, lengths),
+                      [TUFF_ATTENTION_DROPOUT - 3] = has_dropout,
+                      [TUFF_ATTENTION_ROWS - 3] = k->rows,
+                      [TUFF_ATTENTION_LAST - 3] = w->k + w->k_count == s->tk},
+        .constant_count = TUFF_ATTENTION_LAST - 3 + 1,
+        .group_count = {1, (uint32_t)s->heads, (uint32_t)w->batches},
+    };
+    dispatch->bindings[0] = bind_q(call->inputs[TUFF__ATTENTION_Q].slice, s, w, &push->q_base);
+    dispatch->bindings[1] = bind_k(call->inputs[TUFF__ATTENTION_K].slice, s, w, &push->k_base);
+    dispatch->bindings[2] = bind_k(call->inputs[TUFF__ATTENTION_V].slice, s, w, &push->k_base);
+    /* Never touched unless they are there. */
+    dispatch->bindings[lengths] = dispatch->bindings[lengths + 1] = dispatch->bindings[1];
+    if (tuff__call_has(call, lengths))
+        dispatch->bindings[lengths] =
+            tuff__window(call->inputs[lengths].slice, w->batch, w->batches, &push->lengths_base);
+    if (has_dropout)
+        dispatch->bindings[lengths + 1] = call->inputs[lengths + 1].slice;
+}
+
+static uint32_t groups(int64_t rows, const kernel *k)
+{
+    const int64_t tile = k->rows_of_threads * k->rows;
+    return (uint32_t)((rows + tile - 1) / tile);
+}
+
+/* 64 sums an invocation at most: with 8 invocations a row, rows of more than 128 elements are taken two at a time. */
+static uint32_t rows_for(int64_t head_size)
+{
+    return head_size <= 128 ? 4 : 2;
+}
+
+enum { VARIANT_T0 = 0, VARIANT_T1 = 1 };
+
+static bool supports_any(const tuff__target *target)
+{
+    (void)target;
+    return true;
+}
+
+static bool supports_t1(const tuff__target *target)
+{
+    return target->max_workgroup_invocations >= 256 && target->max_shared_memory_size >= 32768 && !target->software;
+}
+
+const tuff__variant tuff__attention_variants[TUFF__ATTENTION_VARIANT_COUNT] = {
+    [VARIANT_T0] = {"t0", supports_any},
+    [VARIANT_T1] = {"t1", supports_t1},
+};
+
+tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *recorder)
+{
+    const tuff__attention_sizes s = tuff__attention_sizes_of(call);
+    const kernel t0 = {"attention_t0", 8, rows_for(s.head_size)}, t1 = {"attention_t1", 16, 4};
+    const kernel k = call->variant == VARIANT_T1 ? t1 : t0;
+    window step;
+    TUFF_TRY(first_window(call, &s, &step));
+    window w = step;
+    do {
+        struct tuff_push_attention push;
+        tuff__dispatch dispatch;
+        describe(call, &s, &w, &k, &push, &dispatch);
+        dispatch.group_count[0] = groups(w.q_count, &k);
+        dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.k > 0;
+        dispatch.bindings[5] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
+        dispatch.bindings[6] = bind_lse(call->outputs[1].slice, &s, &w, &push.row_base);
+        dispatch.binding_count = 7;
+        TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
+    } while (next_window(&w, &step, &s, false));
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__attention_delta_record(const tuff_op_call *call, tuff__recorder *recorder)
+{
+    const tuff__attention_sizes s = tuff__attention_sizes_of(call);
+    window step;
+    TUFF_TRY(first_window(call, &s, &step));
+    step.k_count = s.tk; /* there are no keys */
+    window w = step;
+    do {
+        struct tuff_push_attention_delta push = {
+            .tq = (uint32_t)s.tq,
+            .channels = (uint32_t)s.channels,
+            .heads = (uint32_t)s.heads,
+            .head_size = (uint32_t)s.head_size,
+            .q_count = (uint32_t)w.q_count,
+            .batches = (uint32_t)w.batches,
+        };
+        tuff__dispatch dispatch = {
+            .shader = "attention_delta",
+            .push_constants = &push,
+            .push_constants_size = sizeof push,
+            .local_size_x = 64,
+            .group_count = {tuff__groups_for(call->target, w.batches * w.q_count * s.heads, 64), 1, 1},
+            .bindings = {bind_q(call->inputs[0].slice, &s, &w, &push.q_base),
+                         bind_q(call->inputs[1].slice, &s, &w, &push.q_base),
+                         bind_lse(call->outputs[0].slice, &s, &w, &push.row_base)},
+            .binding_count = 3,
+        };
+        TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
+    } while (next_window(&w, &step, &s, false));
+    return TUFF_SUCCESS;
+}
+
+static void bind_gradients(const tuff_op_call *call, const tuff__attention_sizes *s, const window *w,
+                           struct tuff_push_attention *push, tuff__dispatch *dispatch)
+{
+    dispatch->bindings[3] = bind_q(call->inputs[TUFF__ATTENTION_DO].slice, s, w, &push->q_base);
+    dispatch->bindings[4] = bind_lse(call->inputs[TUFF__ATTENTION_LSE].slice, s, w, &push->row_base);
+    dispatch->bindings[5] = bind_lse(call->inputs[TUFF__ATTENTION_DELTA].slice, s, w, &push->row_base);
+}
+
+tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__recorder *recorder)
+{
+    const tuff__attention_sizes s = tuff__attention_sizes_of(call);
+    /* It sums both gradients. */
+    const kernel k = {"attention_backward_kv", 8, s.head_size <= 64 ? 4 : s.head_size <= 128 ? 2 : 1};
+    window step;
+    TUFF_TRY(first_window(call, &s, &step));
+    window w = step;
+    do {
+        struct tuff_push_attention push;
+        tuff__dispatch dispatch;
+        describe(call, &s, &w, &k, &push, &dispatch);
+        bind_gradients(call, &s, &w, &push, &dispatch);
+        dispatch.group_count[0] = groups(w.k_count, &k);
+        dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.q > 0;
+        dispatch.bindings[8] = bind_k(call->outputs[0].slice, &s, &w, &push.k_base);
+        dispatch.bindings[9] = bind_k(call->outputs[1].slice, &s, &w, &push.k_base);
+        dispatch.binding_count = 10;
+        TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
+    } while (next_window(&w, &step, &s, true));
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__recorder *recorder)
+{
+    const tuff__attention_sizes s = tuff__attention_sizes_of(call);
+    const kernel k = {"attention_backward_q", 8, rows_for(s.head_size)};
+    window step;
+    TUFF_TRY(first_window(call, &s, &step));
+    window w = step;
+    do {
+        struct tuff_push_attention push;
+        tuff__dispatch dispatch;
+        describe(call, &s, &w, &k, &push, &dispatch);
+        bind_gradients(call, &s, &w, &push, &dispatch);
+        dispatch.group_count[0] = groups(w.q_count, &k);
+        dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.k > 0;
+        dispatch.bindings[8] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
+        dispatch.binding_count = 9;
+        TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
+    } while (next_window(&w, &step, &s, false));
+    return TUFF_SUCCESS;
+}

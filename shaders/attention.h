@@ -1,0 +1,37 @@
+/* attention.h: push constants and specialization constants of the attention kernels, for C and GLSL. */
+#ifndef TUFF_SHADERS_ATTENTION_H
+#define TUFF_SHADERS_ATTENTION_H
+
+#include "include/shared.h"
+
+/* One dispatch: some batches, a window of queries and a window of keys. Bases count elements from a binding's start to the
+ * window's first. */
+struct tuff_push_attention {
+    tuff_uint tq, tk;                  /* all queries and keys: what masks and random numbers count by */
+    tuff_uint channels;                /* elements from one row to the next */
+    tuff_uint heads;
+    tuff_uint first_q, q_count;        /* the window */
+    tuff_uint first_k, k_count;
+    tuff_uint first_batch;
+    tuff_uint q_base, k_base;          /* of q, do, o, dq; of k, v, dk, dv: equal shapes, equal windows */
+    tuff_uint row_base, lengths_base;  /* of lse and delta [B, H, Tq]; of key_lengths */
+    tuff_float scale, keep_scale;
+    tuff_uint threshold, site;         /* of dropout */
+};
+
+struct tuff_push_attention_delta {
+    tuff_uint tq, channels, heads, head_size;
+    tuff_uint q_count, batches; /* queries of a batch in the window; more than one batch has them all */
+    tuff_uint q_base, row_base; /* of o and do; of delta */
+};
+
+/* Ids of specialization constants. */
+#define TUFF_ATTENTION_HEAD_SIZE 3
+#define TUFF_ATTENTION_CAUSAL 4
+#define TUFF_ATTENTION_LENGTHS 5  /* key_lengths are given */
+#define TUFF_ATTENTION_DROPOUT 6
+#define TUFF_ATTENTION_ROWS 7     /* rows of an invocation */
+#define TUFF_ATTENTION_CONTINUE 8 /* sums start from what an earlier window left in the outputs */
+#define TUFF_ATTENTION_LAST 9     /* forward: no further window of keys follows */
+
+#endif
