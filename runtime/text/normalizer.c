@@ -165,8 +165,6 @@ static void remove_all(tuff__aligned_text *text, bool (*is_removed)(uint32_t cod
 
 static bool is_unclean(uint32_t code)
 {
-    if (code == '\t' || code == '\n' || code == '\r')
-        return false;
     return code == 0 || code == 0xFFFD || tuff__is_other(code);
 }
 

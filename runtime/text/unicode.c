@@ -49,6 +49,8 @@ bool tuff__is_whitespace(uint32_t code)
 
 bool tuff__is_other(uint32_t code)
 {
+    if (code < 0x7F)
+        return code < ' ' && code != '\t' && code != '\n' && code != '\r';
     return !is_plain_letter(code) && in_ranges(code, tuff__other_ranges, tuff__other_range_count);
 }
 
@@ -88,7 +90,7 @@ bool tuff__is_chinese(uint32_t code)
 
 static bool is_later_decomposition(uint32_t code)
 {
-    return code >= LATER_FIRST &&
+    return code >= LATER_FIRST && !is_plain_letter(code) &&
            in_ranges(code, tuff__later_decomposition_ranges, tuff__later_decomposition_range_count);
 }
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 bool tuff__is_whitespace(uint32_t code);      /* Unicode's White_Space */
-bool tuff__is_other(uint32_t code);           /* category C: controls, formats, private use */
+bool tuff__is_other(uint32_t code);           /* category C but \t, \n, \r: controls, formats, private use */
 bool tuff__is_nonspacing_mark(uint32_t code); /* category Mn */
 bool tuff__is_mark(uint32_t code);            /* category M */
 bool tuff__is_punctuation(uint32_t code);     /* ASCII punctuation ('$' and '^' too) and category P */

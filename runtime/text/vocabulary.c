@@ -46,7 +46,7 @@ static void place(tuff__vocabulary *vocabulary, uint32_t hash, uint32_t entry)
 static tuff_status grow_slots(tuff__vocabulary *vocabulary, size_t count)
 {
     size_t slot_count = vocabulary->slot_count ? vocabulary->slot_count : 16;
-    while (slot_count / 3 * 2 < count + 1)
+    while (slot_count / 2 < count)
         slot_count *= 2;
     if (slot_count == vocabulary->slot_count)
         return TUFF_SUCCESS;

@@ -26,9 +26,9 @@ typedef struct tuff__vocabulary {
     tuff__vocabulary_entry *entries; /* in the order of insertion */
     size_t count, entry_capacity;
     tuff__vocabulary_slot *slots;
-    size_t slot_count;     /* a power of two, at least 1.5 times `count` */
-    size_t max_length;     /* bytes of the longest token */
-    uint32_t *by_id;       /* entries' indices by rising id; made by tuff__vocabulary_finish */
+    size_t slot_count; /* a power of two, at least twice `count`: most look-ups of a match find nothing, and end soon */
+    size_t max_length; /* bytes of the longest token */
+    uint32_t *by_id;   /* entries' indices by rising id; made by tuff__vocabulary_finish */
     bool first_bytes[256]; /* bytes that a token starts with */
 } tuff__vocabulary;
 
