@@ -35,55 +35,74 @@ static void add_gradients(tuff__kernel_case *c, tuff_tensor y, const tuff_tensor
 
 /* -- matrix product ----------------------------------------------------------------------------------------------- */
 
-/* Sizes: a few tiles; many tiles; a k so long that it is split; each read in fours and one by one. */
+typedef enum epilogues { NONE_OR_BOTH = 2, PLAIN = 4, ALL = 9 } epilogues;
+
+/* Sizes: a few tiles; many tiles; a k so long that it is split; each read in fours and one by one. What an element goes
+ * through at the end does not depend on how it was read, so the odd sizes have fewer epilogues. */
 static const struct {
     const char *name;
     int64_t batch, m, n, k;
+    epilogues epilogues;
 } matmul_sizes[] = {
-    {"few tiles", 1, 8, 8, 8},         {"few tiles, odd", 1, 5, 7, 3}, {"many tiles", 128, 4, 4, 4},
-    {"many tiles, odd", 128, 3, 5, 7}, {"long k", 1, 8, 8, 4096},      {"long k, odd", 1, 5, 7, 4099},
+    {"few tiles", 1, 8, 8, 8, ALL},    {"few tiles, odd", 1, 5, 7, 3, NONE_OR_BOTH},
+    {"many tiles", 128, 4, 4, 4, ALL}, {"many tiles, odd", 128, 3, 5, 7, NONE_OR_BOTH},
+    {"long k", 1, 8, 8, 4096, ALL},    {"long k, odd", 1, 5, 7, 4099, NONE_OR_BOTH},
 };
-enum {
-    MATMUL_SIZES = sizeof matmul_sizes / sizeof matmul_sizes[0],
-    TRANSPOSES = 3 /* none, a, b */,
-    MATMUL_PLAIN = 4,
-    ACTIVATIONS = 5
-};
-/* Epilogues: none, bias, residual, both; then bias with each activation. */
-enum { EPILOGUES = MATMUL_PLAIN + ACTIVATIONS };
 
-static void build_matmul(tuff__kernel_case *c)
+/* Epilogue number i of a size. */
+typedef struct epilogue {
+    bool bias, residual;
+    tuff_activation activation;
+} epilogue;
+
+static epilogue epilogue_of(epilogues kind, uint32_t i)
+{
+    if (kind == NONE_OR_BOTH)
+        return (epilogue){.bias = i == 1, .residual = i == 1};
+    if (i < PLAIN)
+        return (epilogue){.bias = i & 1, .residual = i & 2};
+    return (epilogue){.bias = true, .activation = (tuff_activation)(i - PLAIN + 1)};
+}
+
+static void add_product(tuff__kernel_case *c, uint32_t size, uint32_t transposes, epilogue e)
 {
     static const char *const activations[] = {"", " gelu", " gelu_tanh", " silu", " tanh", " relu"};
-    const uint32_t epilogue = c->step % EPILOGUES, transposes = c->step / EPILOGUES % TRANSPOSES;
-    const uint32_t size = c->step / EPILOGUES / TRANSPOSES;
     const int64_t batch = matmul_sizes[size].batch, m = matmul_sizes[size].m, n = matmul_sizes[size].n;
     const int64_t k = matmul_sizes[size].k;
-    const uint32_t activation = epilogue >= MATMUL_PLAIN ? epilogue - MATMUL_PLAIN + 1 : 0;
-    const bool biased = activation || (epilogue & 1), residual = !activation && (epilogue & 2);
     const tuff_matmul_info info = {
-        .transpose_a = transposes & 1,
-        .transpose_b = transposes & 2,
-        .bias = biased ? input(c, TUFF_SHAPE(n)) : (tuff_tensor){0},
-        .activation = (tuff_activation)activation,
-        .residual = residual ? input(c, TUFF_SHAPE(batch, m, n)) : (tuff_tensor){0},
+        .transpose_a = transposes == 1,
+        .transpose_b = transposes == 2,
+        .bias = e.bias ? input(c, TUFF_SHAPE(n)) : (tuff_tensor){0},
+        .activation = e.activation,
+        .residual = e.residual ? input(c, TUFF_SHAPE(batch, m, n)) : (tuff_tensor){0},
     };
     const tuff_tensor a = input(c, info.transpose_a ? TUFF_SHAPE(batch, k, m) : TUFF_SHAPE(batch, m, k));
     const tuff_tensor b = input(c, info.transpose_b ? TUFF_SHAPE(batch, n, k) : TUFF_SHAPE(batch, k, n));
     add_output(c, tuff_matmul(c->graph, a, b, &info));
     snprintf(c->name, sizeof c->name, "%c%c%s%s%s, %s", info.transpose_a ? 't' : 'n', info.transpose_b ? 't' : 'n',
-             biased ? " bias" : "", activations[activation], residual ? " residual" : "", matmul_sizes[size].name);
-    c->last = c->step + 1 == MATMUL_SIZES * TRANSPOSES * EPILOGUES;
+             e.bias ? " bias" : "", activations[e.activation], e.residual ? " residual" : "", matmul_sizes[size].name);
+}
+
+static void build_matmul(tuff__kernel_case *c)
+{
+    enum { SIZES = sizeof matmul_sizes / sizeof matmul_sizes[0], TRANSPOSES = 3 }; /* none, a, b; both is refused */
+    uint32_t left = c->step;
+    for (uint32_t size = 0; size < SIZES; size++) {
+        const uint32_t count = TRANSPOSES * (uint32_t)matmul_sizes[size].epilogues;
+        if (left < count) {
+            add_product(c, size, left % TRANSPOSES, epilogue_of(matmul_sizes[size].epilogues, left / TRANSPOSES));
+            c->last = size + 1 == SIZES && left + 1 == count;
+            return;
+        }
+        left -= count;
+    }
 }
 
 /* -- attention ---------------------------------------------------------------------------------------------------- */
 
-static void build_attention(tuff__kernel_case *c)
+static void add_attention(tuff__kernel_case *c, int64_t head_size, uint32_t masks)
 {
-    static const int64_t head_sizes[] = {1, 12, 16, 20, 32, 33, 64, 80, 96, 128, 160, 256};
-    enum { HEAD_SIZES = sizeof head_sizes / sizeof head_sizes[0], MASKS = 8 };
-    const int64_t head_size = head_sizes[c->step / MASKS];
-    const bool causal = c->step & 1, lengths = c->step & 2, dropout = c->step & 4;
+    const bool causal = masks & 1, lengths = masks & 2, dropout = masks & 4;
     const int64_t batch = 2, tokens = 70, hidden = 2 * head_size;
     const tuff_tensor q = input(c, TUFF_SHAPE(batch, tokens, hidden)), k = input(c, TUFF_SHAPE(batch, tokens, hidden)),
                       v = input(c, TUFF_SHAPE(batch, tokens, hidden));
@@ -97,7 +116,18 @@ static void build_attention(tuff__kernel_case *c)
     add_gradients(c, tuff_attention(c->graph, q, k, v, &info), (const tuff_tensor[]){q, k, v}, 3);
     snprintf(c->name, sizeof c->name, "head size %d%s%s%s", (int)head_size, causal ? " causal" : "",
              lengths ? " key lengths" : "", dropout ? " dropout" : "");
-    c->last = c->step + 1 == HEAD_SIZES * MASKS;
+}
+
+/* Every mask at one head size; the emptiest and the fullest at the others, whose tensors need not be cut again. */
+static void build_attention(tuff__kernel_case *c)
+{
+    static const int64_t head_sizes[] = {1, 20, 32, 96, 128, 256};
+    enum { HEAD_SIZES = sizeof head_sizes / sizeof head_sizes[0], MASKS = 8 };
+    if (c->step < MASKS)
+        add_attention(c, 64, c->step);
+    else
+        add_attention(c, head_sizes[(c->step - MASKS) / 2], c->step % 2 ? MASKS - 1 : 0);
+    c->last = c->step + 1 == (c->split ? MASKS : MASKS + 2 * HEAD_SIZES);
 }
 
 /* -- rows: norms and losses --------------------------------------------------------------------------------------- */
@@ -151,7 +181,7 @@ static void build_reduction(tuff__kernel_case *c)
 static void build_unary(tuff__kernel_case *c)
 {
     const tuff_tensor x = input(c, TUFF_SHAPE(5, 33));
-    if (c->step == ACTIVATIONS) {
+    if (c->step == 5) {
         add_gradients(c, tuff_scale(c->graph, x, 3.0F), &x, 1);
         snprintf(c->name, sizeof c->name, "scale");
         c->last = true;

@@ -4,17 +4,20 @@
 
 #include "tuff/graph.h"
 
-/* One graph in the making. */
+/* A step adds at most 16 outputs. */
+enum { TUFF__KERNEL_STEPS = 24, TUFF__KERNEL_OUTPUTS = 16 * TUFF__KERNEL_STEPS };
+
+/* One graph in the making, out of one step or several. */
 typedef struct tuff__kernel_case {
     tuff_graph *graph;
-    uint32_t step; /* which of the family's graphs, from 0 */
+    uint32_t step; /* which of the family's steps, from 0 */
     bool last;     /* set by the family's last step */
     char name[96]; /* "matmul nt bias gelu" */
-    tuff_tensor outputs[16];
+    tuff_tensor outputs[TUFF__KERNEL_OUTPUTS];
     uint32_t output_count;
 } tuff__kernel_case;
 
-/* A family of graphs; `build` is called with step 0, 1, ... until it sets `last`. */
+/* A family of operators; `build` is called with step 0, 1, ... until it sets `last`. */
 typedef struct tuff__kernel_family {
     const char *name;
     bool varied; /* its operators come in variants: it is built for each of them */

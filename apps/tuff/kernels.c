@@ -16,37 +16,56 @@
 #if TUFF_WITH_VULKAN
 
 /* A range so small that products are cut into parts, which have pipelines of their own. */
-enum { SPLIT_RANGE = 65536, MAX_VARIANTS = 16 };
+enum { SPLIT_RANGE = 16384, MAX_VARIANTS = 16 };
 
 /* -- making ------------------------------------------------------------------------------------------------------- */
 
 typedef struct sweep {
     tuff_device *device;
     size_t graphs, failed_graphs;
+    tuff__kernel_case step;
 } sweep;
 
-static tuff_status compile_case(sweep *s, const tuff__kernel_family *family, tuff__kernel_case *c)
+/* Compiles the family's steps from `first`, `count` of them at most, as one graph, so that their pipelines are made on
+ * all processors. */
+static tuff_status compile_steps(sweep *s, const tuff__kernel_family *family, tuff__kernel_case *c, uint32_t first,
+                                 uint32_t count, bool split)
 {
-    TUFF_TRY(tuff_graph_create(s->device, &c->graph));
-    family->build(c);
-    return tuff_graph_compile(c->graph, c->outputs, c->output_count);
+    *c = (tuff__kernel_case){.step = first, .split = split};
+    tuff_status status = tuff_graph_create(s->device, &c->graph);
+    c->last = status != TUFF_SUCCESS; /* out of memory: there is no going on */
+    if (c->last)
+        return status;
+    for (family->build(c); !c->last && c->step + 1 < first + count; family->build(c))
+        c->step++;
+    status = tuff_graph_compile(c->graph, c->outputs, c->output_count);
+    tuff_graph_destroy(c->graph);
+    s->graphs++;
+    return status;
 }
 
-/* Compiles all graphs of a family. Where tensors are cut on purpose, a graph that cannot be is no failure. */
+/* One step alone, after a graph of several has failed: which of them was it? Where tensors are cut on purpose, a graph
+ * that cannot be is no failure. */
+static void compile_alone(sweep *s, const tuff__kernel_family *family, tuff__kernel_case *c, uint32_t step, bool split)
+{
+    const tuff_status status = compile_steps(s, family, c, step, 1, split);
+    if (status == TUFF_SUCCESS || (split && status == TUFF_ERROR_FEATURE_NOT_PRESENT))
+        return;
+    s->failed_graphs++;
+    printf("FAILED %s (%s), %s: %s\n", family->name, s->device->target.kernel_variant, c->name, tuff_last_error());
+}
+
 static void compile_family(sweep *s, const tuff__kernel_family *family, bool split)
 {
-    tuff__kernel_case c = {0};
-    for (uint32_t step = 0; !c.last; step++) {
-        c = (tuff__kernel_case){.step = step};
-        const tuff_status status = compile_case(s, family, &c);
-        tuff_graph_destroy(c.graph);
-        s->graphs++;
-        if (status == TUFF_SUCCESS || (split && status == TUFF_ERROR_FEATURE_NOT_PRESENT))
-            continue;
-        s->failed_graphs++;
-        printf("FAILED %s (%s), %s: %s\n", family->name, s->device->target.kernel_variant, c.name, tuff_last_error());
-        if (!c.graph || status == TUFF_ERROR_DEVICE_LOST)
-            return;
+    tuff__kernel_case *c = &s->step;
+    uint32_t end = 0;
+    for (bool last = false; !last;) {
+        const uint32_t first = end;
+        const tuff_status status = compile_steps(s, family, c, first, TUFF__KERNEL_STEPS, split);
+        last = c->last;
+        end = c->step + 1;
+        for (uint32_t step = first; status != TUFF_SUCCESS && step < end; step++)
+            compile_alone(s, family, c, step, split);
     }
 }
 
@@ -116,11 +135,10 @@ static meaning meaning_of(const char *name)
         {"spills to reg", OTHER}, /* NVK: into other registers, not into memory */
         {"spill", SPILLS},        /* RADV "Spilled VGPRs", ANV "Spill count", NVK "Spills to memory", Honeykrisp */
         {"stp count", SPILLS},    /* Turnip: stores to private memory */
+        {"sgprs", OTHER},         /* RADV: for scalars, and never short */
         {"vgprs", REGISTERS},
-        {"gprs", OTHER}, /* RADV "SGPRs" are never short; NVK's come below */
-        {"half precision registers", OTHER},
-        {"registers used", REGISTERS},
-        {"register count", REGISTERS},
+        {"gprs", REGISTERS},
+        {"half-registers", OTHER},
         {"registers", REGISTERS},
         {"lds", SHARED},
         {"shared", SHARED},
@@ -128,6 +146,7 @@ static meaning meaning_of(const char *name)
         {"max waves", OCCUPANCY},
         {"max warps", OCCUPANCY},
         {"occupancy", OCCUPANCY},
+        {"threads", OCCUPANCY}, /* Honeykrisp */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (contains(name, rows[i].word))
