@@ -97,7 +97,7 @@ def learn_merges(counts, room, min_count, known):
 
 def main():
     parser = argparse.ArgumentParser(description="Learn the demo's WordPiece vocabulary.")
-    parser.add_argument("--size", type=int, default=3600, help="entries at most, special tokens included")
+    parser.add_argument("--size", type=int, default=4000, help="entries at most, special tokens included")
     parser.add_argument("--min-count", type=int, default=2, help="a pair seen less often is not merged")
     parser.add_argument("--train", default=os.path.join(HERE, "headlines_train.csv"))
     parser.add_argument("--out", default=os.path.join(HERE, "model", "vocab.txt"))
