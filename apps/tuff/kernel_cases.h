@@ -11,6 +11,7 @@ enum { TUFF__KERNEL_STEPS = 24, TUFF__KERNEL_OUTPUTS = 16 * TUFF__KERNEL_STEPS }
 typedef struct tuff__kernel_case {
     tuff_graph *graph;
     uint32_t step; /* which of the family's steps, from 0 */
+    bool split;    /* bindings are so small that tensors are cut */
     bool last;     /* set by the family's last step */
     char name[96]; /* "matmul nt bias gelu" */
     tuff_tensor outputs[TUFF__KERNEL_OUTPUTS];
