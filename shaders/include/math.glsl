@@ -40,7 +40,7 @@ float tuff_divide(float a, float b)
     return better;
 }
 
-// Within 0.51 ulp for x above 2^-100.
+// Within 0.51 ulp for x above 2^-95; below, where the residual gets subnormal, 2 ulp.
 float tuff_sqrt(float x)
 {
     precise float s = sqrt(x);
@@ -181,6 +181,8 @@ float tuff_erf(float x)
     p = p * z + -3.761262596e-1;
     p = p * z + 1.283791065e-1; // 2/sqrt(pi) - 1
     precise float small = x + x * p;
+    if (t < 1e-18)
+        small = x * 1.128379167; // x * p may be subnormal, and flushed
     const float clamped = min(t, 5.0);
     precise float large = 1.0 - 2.0 * tuff_exp_minus_square(clamped, 1.0) * tuff_mills(1.414213562 * clamped);
     const float y = t < 1.0 ? small : (x < 0.0 ? -large : large);
