@@ -249,13 +249,64 @@ static void test_modules(void **state)
     }
 }
 
+/* -- the n-th allocation fails, for every n ----------------------------------------------------------------------- */
+
+static tuff_status embed_once(void)
+{
+    tuff_feature_extraction *pipeline = NULL;
+    tuff_features features = {0};
+    const tuff_text text = {"the market is up", 16};
+    tuff_status status =
+        tuff_feature_extraction_create(device, tuff__golden_folder("tanh_head6_body"), NULL, &pipeline);
+    if (status == TUFF_SUCCESS)
+        status = tuff_feature_extraction_run(pipeline, &text, NULL, 1, &features);
+    tuff_free(features.values);
+    tuff_feature_extraction_destroy(pipeline);
+    return status;
+}
+
+static tuff_status classify_once(void)
+{
+    tuff_text_classification *pipeline = NULL;
+    tuff_label_score score;
+    const tuff_text text = {"the market is up", 16};
+    tuff_status status = tuff_text_classification_create(device, tuff__golden_folder("gelu_head20"), NULL, &pipeline);
+    if (status == TUFF_SUCCESS)
+        status = tuff_text_classification_run(pipeline, &text, NULL, 1, &score);
+    tuff_text_classification_destroy(pipeline);
+    return status;
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    tuff_status (*const runs[])(void) = {embed_once, classify_once};
+    if (tuff_device_get_properties(device)->backend == TUFF_BACKEND_VULKAN)
+        return; /* drivers allocate on threads of their own */
+    for (size_t r = 0; r < sizeof runs / sizeof *runs; r++) {
+        tuff__alloc_fail_at(0);
+        assert_int_equal(runs[r](), TUFF_SUCCESS);
+        const uint64_t count = tuff__alloc_count();
+        for (uint64_t n = 1; n <= count; n++) {
+            tuff__alloc_fail_at(n);
+            const tuff_status status = runs[r]();
+            tuff__alloc_fail_at(0);
+            if (status != TUFF_SUCCESS && /* an optimisation that was left out */
+                status != TUFF_ERROR_OUT_OF_HOST_MEMORY && status != TUFF_ERROR_OUT_OF_DEVICE_MEMORY)
+                fail_msg("allocation %llu of %llu: %s: %s", (unsigned long long)n, (unsigned long long)count,
+                         tuff_status_name(status), tuff_last_error());
+        }
+        assert_int_equal(runs[r](), TUFF_SUCCESS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_classification), cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_many_texts),          cmocka_unit_test(test_embeddings),
         cmocka_unit_test(test_pooling_choice),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_modules),             cmocka_unit_test(test_out_of_memory),
     };
     const tuff_device_create_info info = {.device = tuff__env()->device ? tuff__env()->device : "cpu"};
     if (tuff_device_create(&info, &device) != TUFF_SUCCESS) {

@@ -176,17 +176,32 @@ static tuff_status open_single(tuff__checkpoint *checkpoint)
     return merge_entries(checkpoint);
 }
 
+/* The folder's one file, or its index. */
+static tuff_status find_path(const char *folder, char **out_path, bool *out_single)
+{
+    static const char *const names[] = {single_name, index_name};
+    for (size_t i = 0; i < 2; i++) {
+        char *path = join(folder, names[i]);
+        if (!path)
+            return tuff__fail_memory(folder, strlen(folder));
+        if (tuff__file_exists(path)) {
+            *out_path = path;
+            *out_single = i == 0;
+            return TUFF_SUCCESS;
+        }
+        tuff__free(path);
+    }
+    return fail_without_weights(folder);
+}
+
 tuff_status tuff__checkpoint_open(const char *folder, tuff__checkpoint **out_checkpoint)
 {
+    bool single = false;
     *out_checkpoint = NULL;
-    const bool single = has_file(folder, single_name);
-    if (!single && !has_file(folder, index_name))
-        return fail_without_weights(folder);
     tuff__checkpoint *checkpoint = tuff__calloc(1, sizeof *checkpoint);
     if (!checkpoint)
         return tuff__fail_memory(folder, sizeof *checkpoint);
-    checkpoint->path = join(folder, single ? single_name : index_name);
-    tuff_status status = checkpoint->path ? TUFF_SUCCESS : tuff__fail_memory(folder, strlen(folder));
+    tuff_status status = find_path(folder, &checkpoint->path, &single);
     if (status == TUFF_SUCCESS)
         status = single ? open_single(checkpoint) : open_index(checkpoint, folder);
     if (status != TUFF_SUCCESS) {
