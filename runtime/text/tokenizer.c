@@ -36,18 +36,15 @@ void tuff_tokenizer_destroy(tuff_tokenizer *tokenizer)
     tuff__free(tokenizer);
 }
 
-static tuff_status read_source(const char *dir, const char *name, tuff__tokenizer_source *source)
+static tuff_status keep_source(const char *dir, const char *name, const tuff_text *file, tuff__tokenizer_source *source)
 {
     source->path = tuff__asprintf("%s/%s", dir, name);
     if (!source->path)
         return tuff__fail_memory(name, strlen(dir) + strlen(name) + 2);
-    if (!tuff__file_exists(source->path))
+    if (!file->data)
         return TUFF_SUCCESS;
-    tuff__mapped_file file = {0};
-    TUFF_TRY(tuff__file_map(source->path, &file));
-    source->text = tuff__strndup((const char *)file.data, file.size);
-    source->size = file.size;
-    tuff__file_unmap(&file);
+    source->text = tuff__strndup(file->data, file->size);
+    source->size = file->size;
     return source->text ? TUFF_SUCCESS : tuff__fail_memory(source->path, source->size);
 }
 
@@ -107,13 +104,10 @@ static tuff_status finish(tuff_tokenizer *tokenizer)
     return TUFF_SUCCESS;
 }
 
-static tuff_status load(tuff_tokenizer *tokenizer, const char *dir)
+static tuff_status build(tuff_tokenizer *tokenizer, const char *dir, const tuff_text files[TUFF__FILE_COUNT])
 {
-    if (!tuff__is_directory(dir))
-        return tuff__fail(TUFF_ERROR_IO, "%s: no such folder, wanted a model folder with tokenizer.json or vocab.txt",
-                          dir);
     for (size_t i = 0; i < TUFF__FILE_COUNT; i++)
-        TUFF_TRY(read_source(dir, tuff__tokenizer_file_names[i], &tokenizer->sources[i]));
+        TUFF_TRY(keep_source(dir, tuff__tokenizer_file_names[i], &files[i], &tokenizer->sources[i]));
     if (tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text)
         TUFF_TRY(tuff__tokenizer_read_json(tokenizer));
     else if (!tokenizer->sources[TUFF__FILE_VOCAB_TXT].text)
@@ -122,19 +116,51 @@ static tuff_status load(tuff_tokenizer *tokenizer, const char *dir)
     return finish(tokenizer);
 }
 
-tuff_status tuff_tokenizer_load(const char *dir, tuff_tokenizer **out_tokenizer)
+tuff_status tuff__tokenizer_create(const char *dir, const tuff_text files[TUFF__FILE_COUNT],
+                                   tuff_tokenizer **out_tokenizer)
 {
     *out_tokenizer = NULL;
     tuff_tokenizer *tokenizer = tuff__calloc(1, sizeof *tokenizer);
     if (!tokenizer)
         return tuff__fail_memory("tokenizer", sizeof *tokenizer);
-    const tuff_status status = load(tokenizer, dir);
+    const tuff_status status = build(tokenizer, dir, files);
     if (status != TUFF_SUCCESS) {
         tuff_tokenizer_destroy(tokenizer);
         return status;
     }
     *out_tokenizer = tokenizer;
     return TUFF_SUCCESS;
+}
+
+/* Leaves a zeroed file where the folder has none of that name. */
+static tuff_status map_file(const char *dir, const char *name, tuff__mapped_file *out_file)
+{
+    char *path = tuff__asprintf("%s/%s", dir, name);
+    if (!path)
+        return tuff__fail_memory(name, strlen(dir) + strlen(name) + 2);
+    const tuff_status status = tuff__file_exists(path) ? tuff__file_map(path, out_file) : TUFF_SUCCESS;
+    tuff__free(path);
+    return status;
+}
+
+tuff_status tuff_tokenizer_load(const char *dir, tuff_tokenizer **out_tokenizer)
+{
+    tuff__mapped_file mapped[TUFF__FILE_COUNT] = {{0}};
+    tuff_text files[TUFF__FILE_COUNT];
+    tuff_status status = TUFF_SUCCESS;
+    *out_tokenizer = NULL;
+    if (!tuff__is_directory(dir))
+        return tuff__fail(TUFF_ERROR_IO, "%s: no such folder, wanted a model folder with tokenizer.json or vocab.txt",
+                          dir);
+    for (size_t i = 0; i < TUFF__FILE_COUNT && status == TUFF_SUCCESS; i++) {
+        status = map_file(dir, tuff__tokenizer_file_names[i], &mapped[i]);
+        files[i] = (tuff_text){.data = (const char *)mapped[i].data, .size = mapped[i].size};
+    }
+    if (status == TUFF_SUCCESS)
+        status = tuff__tokenizer_create(dir, files, out_tokenizer);
+    for (size_t i = 0; i < TUFF__FILE_COUNT; i++)
+        tuff__file_unmap(&mapped[i]);
+    return status;
 }
 
 size_t tuff_tokenizer_vocab_size(const tuff_tokenizer *tokenizer)

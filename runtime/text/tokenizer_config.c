@@ -187,8 +187,9 @@ static tuff_status make_post_processor(tuff_tokenizer *tokenizer)
 {
     const char *const *tokens = (const char *const *)tokenizer->special_tokens;
     if (!tokens[TUFF_SPECIAL_TOKEN_CLS] || !tokens[TUFF_SPECIAL_TOKEN_SEP])
-        return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: cls_token or sep_token is null, wanted a token",
-                          tokenizer->sources[TUFF__FILE_TOKENIZER_CONFIG].path);
+        return tuff__fail(TUFF_ERROR_INVALID_FILE,
+                          "%s: cls_token or sep_token is null in a file beside it, wanted a token",
+                          tokenizer->sources[TUFF__FILE_VOCAB_TXT].path);
     const int32_t cls = tuff__tokenizer_id_of(tokenizer, tokens[TUFF_SPECIAL_TOKEN_CLS]);
     const int32_t sep = tuff__tokenizer_id_of(tokenizer, tokens[TUFF_SPECIAL_TOKEN_SEP]);
     const tuff__template_piece pieces[] = {{-1, cls, 0}, {0, 0, 0}, {-1, sep, 0}, {1, 0, 1}, {-1, sep, 1}};
@@ -202,8 +203,8 @@ static tuff_status read_vocabulary(const config_reader *reader)
     const tuff__tokenizer_source *source = &tokenizer->sources[TUFF__FILE_VOCAB_TXT];
     const char *unk_token = reader->contents[FIRST_NAMED + TUFF_SPECIAL_TOKEN_UNK];
     if (!unk_token)
-        return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: unk_token is null, wanted a token",
-                          tokenizer->sources[TUFF__FILE_TOKENIZER_CONFIG].path);
+        return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: unk_token is null in a file beside it, wanted a token",
+                          source->path);
     tuff__normalizer step = {.clean_text = true};
     TUFF_TRY(read_bert_flags(reader, &step));
     TUFF_TRY(tuff__tokenizer_add_normalizer(tokenizer, &step));
@@ -356,10 +357,11 @@ static tuff_status read_max_length(const tuff__json *json, size_t *out_length)
 static tuff_status keep_specials(const config_reader *reader)
 {
     tuff_tokenizer *tokenizer = reader->tokenizer;
+    const bool is_bare = !reader->config && tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text;
     for (size_t i = FIRST_NAMED; i < SPECIAL_COUNT; i++) {
         const tuff_special_token token = (tuff_special_token)(i - FIRST_NAMED);
         const char *content = reader->contents[i];
-        if (!content && !reader->config) /* a bare tokenizer.json: its own words, then BERT's */
+        if (!content && is_bare) /* its own words, then BERT's */
             content = token == TUFF_SPECIAL_TOKEN_UNK    ? tokenizer->model.unk_token
                       : tokenizer->special_tokens[token] ? tokenizer->special_tokens[token]
                                                          : specials[i].bert_default;

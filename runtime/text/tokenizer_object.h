@@ -44,6 +44,11 @@ struct tuff_tokenizer {
     int32_t max_id;
 };
 
+/* tokenizer.c: a tokenizer from files in memory, which are copied; data NULL: there is no such file. `dir` stands for
+ * the folder in messages. */
+tuff_status tuff__tokenizer_create(const char *dir, const tuff_text files[TUFF__FILE_COUNT],
+                                   tuff_tokenizer **out_tokenizer);
+
 /* tokenizer_json.c: everything that tokenizer.json describes. */
 tuff_status tuff__tokenizer_read_json(tuff_tokenizer *tokenizer);
 /* tokenizer_config.c: vocab.txt, and the words of tokenizer_config.json, special_tokens_map.json, added_tokens.json. */
