@@ -5,7 +5,8 @@
  * Each operator runs on the device and on the reference from the same inputs, which are read back from the device; every
  * element of every result is judged by the operator's allowance (docs/numerics.md). Then the graph is replayed as a whole
  * and must give the same bits. With `train`, the same is done to a training step, and several steps on the device are
- * held against the same steps on the reference: loss, gradient norm, every gradient, every parameter.
+ * held against the same steps on the reference: loss, gradient norm, every gradient, every parameter; unless an operator
+ * has already disagreed, which makes every step wrong.
  */
 #ifndef TUFF_VERIFY_H
 #define TUFF_VERIFY_H

@@ -371,56 +371,93 @@ static double delta_magnitude(const tuff_op_call *call, uint32_t output)
     return largest_norm(&call->inputs[0], head_size) * largest_norm(&call->inputs[1], head_size);
 }
 
-/* The largest sum of P over the queries of a key, or over the keys of a query. */
-static double largest_sum(const tuff_op_call *call, bool over_queries)
+/* Sum of |a·b|: in whose units the sum of a·b rounds. */
+static double bound(const float *a, const float *b, int64_t count)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += fabs((double)a[i] * (double)b[i]);
+    return sum;
+}
+
+/* How much P[i, j] and dS[i, j] round, to first order: the backward kernels' bounds are sums of these over the very
+ * terms that the result is a sum of, because products of maxima would be so far above them that a wrong element could
+ * hide. */
+typedef struct pair_error {
+    double probability, score_gradient;
+} pair_error;
+
+static pair_error error_of(const head *x, int64_t i, int64_t j)
+{
+    const tuff__attention_sizes *s = &x->mask.sizes;
+    const int64_t q = i * s->channels, k = j * s->channels;
+    const double lse = fabs((double)x->lse[i]), delta = fabs((double)x->delta[i]), p = probability(x, i, j);
+    const double relative = 1 + fabs(x->scale) * bound(x->q + q, x->k + k, s->head_size) + lse;
+    const double factor = kept(x, i, j);
+    const double dp = factor * bound(x->dout + q, x->v + k, s->head_size);
+    return (pair_error){.probability = factor * p * relative,
+                        .score_gradient = fabs(score_gradient(x, i, j, p)) * relative + p * (dp + delta)};
+}
+
+static void add_scaled_absolute(double *sums, double factor, const float *row, int64_t count)
+{
+    for (int64_t d = 0; d < count; d++)
+        sums[d] += factor * fabs((double)row[d]);
+}
+
+static double largest_of(const double *sums, int64_t count, double factor)
 {
     double largest = 0;
-    for (int64_t index = 0; index < head_count(call); index++) {
-        const head x = head_of(call, index);
-        const tuff__attention_sizes *s = &x.mask.sizes;
-        for (int64_t outer = 0; outer < (over_queries ? s->tk : s->tq); outer++) {
-            double sum = 0;
-            for (int64_t inner = 0; inner < (over_queries ? s->tq : s->tk); inner++) {
-                const int64_t i = over_queries ? inner : outer, j = over_queries ? outer : inner;
-                sum += j < tuff__attention_visible(&x.mask, x.b, i) ? probability(&x, i, j) : 0;
-            }
-            largest = fmax(largest, sum);
-        }
+    for (int64_t d = 0; d < count; d++)
+        largest = fmax(largest, sums[d]);
+    return largest * factor;
+}
+
+static double key_magnitude(const head *x, int64_t j, uint32_t output)
+{
+    const tuff__attention_sizes *s = &x->mask.sizes;
+    double sums[TUFF__ATTENTION_MAX_HEAD_SIZE] = {0};
+    for (int64_t i = 0; i < s->tq; i++) {
+        if (j >= tuff__attention_visible(&x->mask, x->b, i))
+            continue;
+        const pair_error error = error_of(x, i, j);
+        add_scaled_absolute(sums, output == 0 ? error.score_gradient : error.probability,
+                            (output == 0 ? x->q : x->dout) + i * s->channels, s->head_size);
     }
-    return largest;
+    return largest_of(sums, s->head_size, output == 0 ? fabs(x->scale) : 1);
 }
 
-/* Bounds sum |dS| times what it is multiplied with, and how much its relative error is above a plain sum's. */
-static double gradient_bound(const tuff_op_call *call, double probabilities, double factor)
+static double query_magnitude(const head *x, int64_t i)
 {
-    const tuff__attention_params *params = call->params;
-    const int64_t head_size = tuff__attention_sizes_of(call).head_size;
-    const double dp = (double)tuff__attention_mask_of(call).keep_scale *
-                      largest_norm(&call->inputs[TUFF__ATTENTION_DO], head_size) *
-                      largest_norm(&call->inputs[TUFF__ATTENTION_V], head_size);
-    const double ds = dp + tuff__operand_max(&call->inputs[TUFF__ATTENTION_DELTA]);
-    return fabs((double)params->scale) * probabilities * ds * factor;
-}
-
-static double probability_error(const tuff_op_call *call)
-{
-    return 1 + score_bound(call) + tuff__operand_max(&call->inputs[TUFF__ATTENTION_LSE]);
+    const tuff__attention_sizes *s = &x->mask.sizes;
+    double sums[TUFF__ATTENTION_MAX_HEAD_SIZE] = {0};
+    const int64_t visible = tuff__attention_visible(&x->mask, x->b, i);
+    for (int64_t j = 0; j < visible; j++)
+        add_scaled_absolute(sums, error_of(x, i, j).score_gradient, x->k + j * s->channels, s->head_size);
+    return largest_of(sums, s->head_size, fabs(x->scale));
 }
 
 static double backward_kv_magnitude(const tuff_op_call *call, uint32_t output)
 {
-    const double probabilities = largest_sum(call, true) * probability_error(call);
-    if (output == 1)
-        return probabilities * (double)tuff__attention_mask_of(call).keep_scale *
-               tuff__operand_max(&call->inputs[TUFF__ATTENTION_DO]);
-    return gradient_bound(call, probabilities, tuff__operand_max(&call->inputs[TUFF__ATTENTION_Q]));
+    double largest = 0;
+    for (int64_t index = 0; index < head_count(call); index++) {
+        const head x = head_of(call, index);
+        for (int64_t j = 0; j < x.mask.sizes.tk; j++)
+            largest = fmax(largest, key_magnitude(&x, j, output));
+    }
+    return largest;
 }
 
 static double backward_q_magnitude(const tuff_op_call *call, uint32_t output)
 {
     (void)output;
-    return gradient_bound(call, largest_sum(call, false) * probability_error(call),
-                          tuff__operand_max(&call->inputs[TUFF__ATTENTION_K]));
+    double largest = 0;
+    for (int64_t index = 0; index < head_count(call); index++) {
+        const head x = head_of(call, index);
+        for (int64_t i = 0; i < x.mask.sizes.tq; i++)
+            largest = fmax(largest, query_magnitude(&x, i));
+    }
+    return largest;
 }
 
 /* -- work --------------------------------------------------------------------------------------------------------- */
@@ -513,6 +550,24 @@ tuff_tensor tuff_attention(tuff_graph *graph, tuff_tensor q, tuff_tensor k, tuff
     return tuff__graph_add(graph, TUFF__OP_ATTENTION, &params, sizeof params, inputs, 5, 3, NULL);
 }
 
+/* What a kernel rung must get right before it is used: sizes that no tile divides, and one for the clock. */
+static const tuff__attention_params proof_plain = {.num_attention_heads = 3, .scale = 0.2F},
+                                    proof_causal = {.num_attention_heads = 2, .causal = true, .scale = 0.15F},
+                                    proof_timed = {.num_attention_heads = 6, .scale = 0.2F};
+#define PROOF(parameters, inputs_wanted, is_timed, b, h, tq, tk, c)                                                    \
+    {                                                                                                                  \
+        .inputs = {{3, {b, tq, c}}, {3, {b, tk, c}}, {3, {b, tk, c}},                                                  \
+                   {3, {b, tq, c}}, {3, {b, h, tq}}, {3, {b, h, tq}}},                                                 \
+        .input_count = inputs_wanted, .params = &(parameters), .params_size = sizeof(parameters), .timed = is_timed    \
+    }
+#define PROOFS(inputs_wanted)                                                                                          \
+    {                                                                                                                  \
+        PROOF(proof_plain, inputs_wanted, false, 2, 3, 33, 65, 60),                                                    \
+            PROOF(proof_causal, inputs_wanted, false, 1, 2, 67, 67, 140),                                              \
+            PROOF(proof_timed, inputs_wanted, true, 2, 6, 128, 128, 192)                                               \
+    }
+static const tuff__proof forward_proofs[] = PROOFS(3), backward_proofs[] = PROOFS(6);
+
 /* The allowances below are of sums like matmul's, of at most some thousand terms added in blocks; their magnitudes hold
  * what the exponential makes of a score's error. */
 const tuff_op_desc tuff__op_attention = {
@@ -530,6 +585,8 @@ const tuff_op_desc tuff__op_attention = {
     .magnitude = forward_magnitude,
     .variants = tuff__attention_variants,
     .variant_count = TUFF__ATTENTION_VARIANT_COUNT,
+    .proofs = forward_proofs,
+    .proof_count = sizeof forward_proofs / sizeof forward_proofs[0],
 };
 
 const tuff_op_desc tuff__op_attention_delta = {
@@ -557,6 +614,10 @@ const tuff_op_desc tuff__op_attention_backward_kv = {
     .record = tuff__attention_backward_kv_record,
     .flops = backward_kv_flops,
     .magnitude = backward_kv_magnitude,
+    .variants = tuff__attention_backward_variants,
+    .variant_count = TUFF__ATTENTION_BACKWARD_VARIANT_COUNT,
+    .proofs = backward_proofs,
+    .proof_count = sizeof backward_proofs / sizeof backward_proofs[0],
 };
 
 const tuff_op_desc tuff__op_attention_backward_q = {
@@ -571,4 +632,8 @@ const tuff_op_desc tuff__op_attention_backward_q = {
     .record = tuff__attention_backward_q_record,
     .flops = backward_q_flops,
     .magnitude = backward_q_magnitude,
+    .variants = tuff__attention_backward_variants,
+    .variant_count = TUFF__ATTENTION_BACKWARD_VARIANT_COUNT,
+    .proofs = backward_proofs,
+    .proof_count = sizeof backward_proofs / sizeof backward_proofs[0],
 };

@@ -27,9 +27,10 @@ static void judge(tuff__comparison *c, uint64_t i, double want, double got, doub
     c->want_inf += isinf(want) != 0;
     /* Written so that a NaN anywhere fails: every comparison with it is false. */
     const double error = got == want ? 0 : fabs(got - want);
-    const bool right = got == want || error <= allowed; /* where infinity is wanted, `allowed` is no number */
+    /* Where infinity is wanted, or among the inputs, `allowed` is infinite or no number, and only equality counts. */
+    const bool right = got == want || (isfinite(allowed) && error <= allowed);
     double ratio = error == 0 ? 0 : error / allowed;
-    if (isnan(ratio))
+    if (isnan(ratio) || (!right && ratio <= 1))
         ratio = INFINITY;
     if (isfinite(error) && error > c->max_abs_error)
         c->max_abs_error = error;

@@ -1,0 +1,648 @@
+/*
+ * test_verify.c: verification verified. The rule of comparison by itself; then sabotage: a device that is made wrong on
+ * purpose, in one element of one operator, in the replay alone, or by a changed SPIR-V instruction, must be caught and
+ * named; then the three forms of the report. On the device that TUFF_DEVICE names.
+ */
+#include "verify/verify.h"
+
+#include "check.h"
+#include "check_file.h"
+#include "env.h"
+#include "graph.h"
+#include "io/json.h"
+#include "prove.h"
+#include "verify/compare.h"
+#if TUFF_WITH_VULKAN
+#include "vk/vk_pipeline.h"
+#endif
+
+#include <math.h>
+#include <stdlib.h>
+
+#define MODEL TUFF_TEST_DIR "/golden/models/gelu_head20"
+
+static tuff_device *device; /* under test */
+
+/* -- the rule ----------------------------------------------------------------------------------------------------- */
+
+/* One element, allowance 8 units, magnitude 1. */
+static bool is_right(float want, float got)
+{
+    tuff__comparison comparison;
+    tuff__compare_arrays(&want, &got, 1, 8, 1, &comparison);
+    assert_int_equal(comparison.count, 1);
+    assert_true(comparison.bad == 1 ? !(comparison.ratio <= 1) : comparison.ratio <= 1);
+    return comparison.bad == 0;
+}
+
+static void test_rule(void **state)
+{
+    (void)state;
+    const float unit = 0x1p-23F;
+    assert_true(is_right(0, 0));
+    assert_true(is_right(0, 8 * unit));
+    assert_false(is_right(0, 9 * unit));
+    assert_true(is_right(-1, -1 + 16 * unit));
+    assert_false(is_right(-1, -1 + 17 * unit));
+    assert_false(is_right(NAN, NAN));
+    assert_false(is_right(1, NAN));
+    assert_false(is_right(NAN, 1));
+    assert_true(is_right(INFINITY, INFINITY));
+    assert_true(is_right(-INFINITY, -INFINITY));
+    assert_false(is_right(INFINITY, -INFINITY));
+    assert_false(is_right(INFINITY, 3e38F));
+    assert_false(is_right(1, INFINITY));
+}
+
+/* With allowance 0 the bits count; NaN and infinity are counted on both sides. */
+static void test_exact(void **state)
+{
+    (void)state;
+    const float want[] = {1, NAN, INFINITY, 2}, got[] = {1, 1, INFINITY, 2 + 0x1p-22F};
+    tuff__comparison c;
+    tuff__compare_arrays(want, got, 4, 0, 0, &c);
+    assert_int_equal(c.bad, 2);
+    assert_int_equal(c.want_nan, 1);
+    assert_int_equal(c.got_nan, 0);
+    assert_int_equal(c.want_inf, 1);
+    assert_int_equal(c.got_inf, 1);
+    assert_true(isinf(c.ratio));
+    assert_int_equal(c.worst, 1);
+}
+
+/* Normalised mean squared error would call this 1e-9. */
+static void test_one_in_a_million(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000000, BAD = 765432 };
+    float *want = malloc(COUNT * sizeof(float)), *got = malloc(COUNT * sizeof(float));
+    uint64_t random = 1;
+    for (size_t i = 0; i < COUNT; i++)
+        want[i] = got[i] = (float)tuff__check_normal(&random);
+    got[BAD] *= 1.001F;
+    tuff__comparison c;
+    char text[256];
+    tuff__compare_arrays(want, got, COUNT, 8, 4, &c);
+    assert_int_equal(c.count, COUNT);
+    assert_int_equal(c.bad, 1);
+    assert_int_equal(c.worst, BAD);
+    assert_true(c.got == (double)got[BAD] && c.want == (double)want[BAD]);
+    const tuff_shape shape = TUFF_SHAPE(100, 10000);
+    tuff__comparison_text(&c, &shape, text);
+    assert_non_null(strstr(text, "1 of 1000000 out of tolerance, worst at [76, 5432]: got "));
+    free(want);
+    free(got);
+}
+
+/* -- sabotage of results ------------------------------------------------------------------------------------------ */
+
+typedef enum harm {
+    HARM_ZERO = 0, /* one element is 0 */
+    HARM_OFF = 1,  /* one element is off by 1e-3 of itself */
+    HARM_NAN = 2,  /* one element is NaN */
+} harm;
+static const char *const harm_names[] = {"zero", "off", "nan"};
+
+typedef struct known_program {
+    const tuff__program *program;
+    const tuff_op_call *calls;
+    size_t count;
+} known_program;
+
+enum { MAX_PROGRAMS = 64, SMALLEST_MODEL = 8 /* calls; what proves kernels has fewer */ };
+
+/* What stands between the device and its backend. */
+static struct sabotage {
+    const tuff__backend *honest;
+    tuff__backend backend;
+    known_program programs[MAX_PROGRAMS];
+    const char *op; /* NULL: every operator is left alone */
+    uint32_t output;
+    harm harm;
+    bool alone; /* harm the operator when it runs alone; else in the replay only */
+    bool replay;
+    size_t hits;
+    /* what was harmed last */
+    char label[256];
+    uint64_t element;
+} sabotage;
+
+static const known_program *find_program(const tuff__program *program)
+{
+    for (size_t i = 0; i < MAX_PROGRAMS; i++)
+        if (sabotage.programs[i].program == program)
+            return &sabotage.programs[i];
+    return NULL;
+}
+
+static tuff_status saboteur_create(tuff_device *on, const tuff_op_call *calls, size_t count, tuff__program **out)
+{
+    TUFF_TRY(sabotage.honest->program_create(on, calls, count, out));
+    for (size_t i = 0; i < MAX_PROGRAMS; i++) {
+        if (sabotage.programs[i].program)
+            continue;
+        sabotage.programs[i] = (known_program){*out, calls, count};
+        return TUFF_SUCCESS;
+    }
+    fail_msg("more than %d programs", MAX_PROGRAMS);
+    return TUFF_ERROR_INVALID_ARGUMENT;
+}
+
+static void saboteur_destroy(tuff__program *program)
+{
+    for (size_t i = 0; i < MAX_PROGRAMS; i++)
+        if (sabotage.programs[i].program == program)
+            sabotage.programs[i].program = NULL;
+    sabotage.honest->program_destroy(program);
+}
+
+/* The middle one of the operator's calls; SIZE_MAX where there is none. */
+static size_t victim_of(const known_program *known)
+{
+    size_t found = 0, index = SIZE_MAX;
+    for (size_t i = 0; i < known->count; i++)
+        found += sabotage.op && !strcmp(known->calls[i].op->name, sabotage.op);
+    for (size_t i = 0, seen = 0; i < known->count && index == SIZE_MAX; i++)
+        if (sabotage.op && !strcmp(known->calls[i].op->name, sabotage.op) && seen++ == found / 2)
+            index = i;
+    return known->count < SMALLEST_MODEL ? SIZE_MAX : index;
+}
+
+/* An element like most: neither small nor large among its fellows. */
+static size_t typical(const float *x, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += (double)x[i] * (double)x[i];
+    const double level = sqrt(sum / (double)count);
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = (count / 2 + i) % count;
+        if (fabs((double)x[at]) > 0.5 * level && fabs((double)x[at]) < 2 * level)
+            return at;
+    }
+    return 0;
+}
+
+static tuff_status do_harm(const tuff_op_call *call)
+{
+    const tuff__slice *slice = &call->outputs[sabotage.output].slice;
+    const size_t count = (size_t)tuff_shape_count(&call->outputs[sabotage.output].shape);
+    float *x = malloc(count * sizeof(float));
+    assert_non_null(x);
+    assert_int_equal(tuff_buffer_read(slice->buffer, slice->offset, x, count * sizeof(float)), TUFF_SUCCESS);
+    const size_t at = typical(x, count);
+    x[at] = sabotage.harm == HARM_ZERO ? 0.0F : sabotage.harm == HARM_OFF ? x[at] * 1.001F : NAN;
+    assert_int_equal(tuff_buffer_write(slice->buffer, slice->offset + at * sizeof(float), &x[at], sizeof(float)),
+                     TUFF_SUCCESS);
+    free(x);
+    sabotage.hits++;
+    sabotage.element = at;
+    snprintf(sabotage.label, sizeof sabotage.label, "%s", call->label);
+    return TUFF_SUCCESS;
+}
+
+static tuff_status saboteur_run_call(tuff__program *program, size_t index)
+{
+    const known_program *known = find_program(program);
+    TUFF_TRY(sabotage.honest->program_run_call(program, index));
+    return known && sabotage.alone && victim_of(known) == index ? do_harm(&known->calls[index]) : TUFF_SUCCESS;
+}
+
+/* A whole run, operator by operator where one of them is to be harmed. */
+static tuff_status saboteur_run(tuff__program *program)
+{
+    const known_program *known = find_program(program);
+    const size_t victim = known && sabotage.replay ? victim_of(known) : SIZE_MAX;
+    if (victim == SIZE_MAX)
+        return sabotage.honest->program_run(program);
+    for (size_t i = 0; i < known->count; i++) {
+        TUFF_TRY(sabotage.honest->program_run_call(program, i));
+        if (i == victim)
+            TUFF_TRY(do_harm(&known->calls[i]));
+    }
+    return TUFF_SUCCESS;
+}
+
+static void begin_sabotage(const char *op, uint32_t output, harm what, bool alone)
+{
+    const tuff__backend *honest = device->backend;
+    sabotage = (struct sabotage){.honest = honest, .backend = *honest, .op = op, .output = output, .harm = what,
+                                 .alone = alone, .replay = true};
+    sabotage.backend.program_create = saboteur_create;
+    sabotage.backend.program_destroy = saboteur_destroy;
+    sabotage.backend.program_run = saboteur_run;
+    sabotage.backend.program_run_call = saboteur_run_call;
+    device->backend = &sabotage.backend;
+}
+
+static void end_sabotage(void)
+{
+    device->backend = sabotage.honest;
+    sabotage.op = NULL;
+}
+
+static tuff_verify_report *verify_on(tuff_device *on, bool train)
+{
+    tuff_verify_report *report = NULL;
+    const tuff_verify_info info = {.train = train, .steps = 1, .batch_size = 2, .sequence_length = 9};
+    if (tuff_verify_model(on, MODEL, &info, NULL, NULL, &report) != TUFF_SUCCESS)
+        fail_msg("%s", tuff_last_error());
+    return report;
+}
+
+/* The wrong record; none fails the test, and so does a second, unless it is what a NaN made of all that came after. */
+static const tuff_verify_record *the_failure(const tuff_verify_report *report, const char *what)
+{
+    const tuff_verify_record *found = NULL;
+    for (size_t i = 0; i < tuff_verify_report_count(report); i++) {
+        const tuff_verify_record *record = tuff_verify_report_record(report, i);
+        if (record->bad == 0)
+            continue;
+        if (found && record->want_nan == 0)
+            fail_msg("%s: both %s at %s and %s at %s are called wrong", what, found->op, found->label, record->op,
+                             record->label);
+        if (!found)
+            found = record;
+    }
+    if (!found)
+        fail_msg("%s: nothing is called wrong", what);
+    return found;
+}
+
+static void check_caught(const char *op, uint32_t output, harm what, bool train)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s, result %u, %s", op, output, harm_names[what]);
+    begin_sabotage(op, output, what, true);
+    tuff_verify_report *report = verify_on(device, train);
+    end_sabotage();
+    if (sabotage.hits == 0)
+        fail_msg("%s: never ran", name);
+    const tuff_verify_record *record = the_failure(report, name);
+    if (strcmp(record->op, op) != 0 || strcmp(record->label, sabotage.label) != 0 || record->output != output ||
+        record->worst != sabotage.element || record->bad != 1)
+        fail_msg("%s at %s, element %llu: caught as %s, result %u, at %s, element %llu, %llu wrong", name,
+                 sabotage.label, (unsigned long long)sabotage.element, record->op, record->output, record->label,
+                 (unsigned long long)record->worst, (unsigned long long)record->bad);
+    assert_int_equal(record->got_nan, what == HARM_NAN);
+    assert_int_equal(record->want_nan, 0);
+    tuff_verify_report_destroy(report);
+}
+
+/* Forward operators that only inference runs as they are named here (training takes the others), then training's. */
+static void test_sabotaged_operators(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *op;
+        uint32_t output;
+        bool train;
+    } rows[] = {
+        {"matmul", 0, false},
+        {"attention", 0, false},
+        {"layer_norm", 0, false},
+        {"gelu", 0, true},
+        {"dropout", 0, true},
+        {"gelu_backward", 0, true},
+        {"layer_norm_backward", 0, true},
+        {"layer_norm_backward_affine", 0, true},
+        {"attention_backward_q", 0, true},
+        {"attention_backward_kv", 1, true},
+        {"embedding_backward", 0, true},
+        {"cross_entropy_backward", 0, true},
+        {"sum", 0, true},
+        {"adamw", 0, true},
+        {"adamw", 1, true},
+        {"adamw", 2, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (int what = HARM_ZERO; what <= HARM_NAN; what++)
+            check_caught(rows[i].op, rows[i].output, (harm)what, rows[i].train);
+}
+
+/* Every operator is right alone, the replay is not: what a missing barrier does. */
+static void test_sabotaged_replay(void **state)
+{
+    (void)state;
+    begin_sabotage("matmul", 0, HARM_OFF, false);
+    tuff_verify_report *report = verify_on(device, false);
+    end_sabotage();
+    assert_int_equal(sabotage.hits, 1);
+    assert_true(tuff_verify_report_failures(report) > 0);
+    for (size_t i = 0; i < tuff_verify_report_count(report); i++) {
+        const tuff_verify_record *record = tuff_verify_report_record(report, i);
+        if (record->bad > 0 && strcmp(record->op, "replay") != 0)
+            fail_msg("%s at %s is called wrong", record->op, record->label);
+    }
+    tuff_verify_report_destroy(report);
+}
+
+/* A replay that leaves out an operator whose result the walk has left behind: stale memory must not pass for right. */
+static tuff_status lazy_run(tuff__program *program)
+{
+    const known_program *known = find_program(program);
+    for (size_t i = 0; i < known->count; i++)
+        if (i != victim_of(known))
+            TUFF_TRY(sabotage.honest->program_run_call(program, i));
+    return TUFF_SUCCESS;
+}
+
+static void test_stale_replay(void **state)
+{
+    (void)state;
+    static const char *const ops[] = {"embedding", "matmul", "layer_norm", "slice"};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        begin_sabotage(ops[i], 0, HARM_OFF, false);
+        sabotage.backend.program_run = lazy_run;
+        tuff_verify_report *report = verify_on(device, false);
+        end_sabotage();
+        if (tuff_verify_report_failures(report) == 0)
+            fail_msg("%s left out of the replay: nothing is called wrong", ops[i]);
+        tuff_verify_report_destroy(report);
+    }
+}
+
+static bool stop_at_third(void *user, const tuff_verify_record *record)
+{
+    size_t *seen = user;
+    assert_non_null(record->op);
+    return ++*seen < 3;
+}
+
+static void test_honest_device(void **state)
+{
+    (void)state;
+    tuff_verify_report *report = verify_on(device, true);
+    for (size_t i = 0; i < tuff_verify_report_count(report); i++) {
+        const tuff_verify_record *record = tuff_verify_report_record(report, i);
+        if (record->bad > 0)
+            fail_msg("%s at %s", record->op, record->label);
+    }
+    assert_true(tuff_verify_report_count(report) > 200);
+    assert_int_equal(tuff_verify_report_failures(report), 0);
+    assert_null(tuff_verify_report_record(report, tuff_verify_report_count(report)));
+    tuff_verify_report_destroy(report);
+
+    size_t seen = 0; /* and ended early, when asked */
+    const tuff_verify_info info = {.batch_size = 2, .sequence_length = 9};
+    assert_int_equal(tuff_verify_model(device, MODEL, &info, stop_at_third, &seen, &report), TUFF_SUCCESS);
+    assert_int_equal(seen, 3);
+    assert_int_equal(tuff_verify_report_count(report), 3);
+    tuff_verify_report_destroy(report);
+}
+
+/* -- sabotage of a shader ----------------------------------------------------------------------------------------- */
+
+#if TUFF_WITH_VULKAN
+
+enum { SPIRV_HEADER = 5, OP_FADD = 129, OP_FSUB = 131 };
+
+/* A copy of the shader whose first or last float addition subtracts. */
+static tuff__shader subtracting(const tuff__shader *shader, uint32_t *words, bool first)
+{
+    size_t found = 0;
+    memcpy(words, shader->words, shader->word_count * sizeof *words);
+    for (size_t at = SPIRV_HEADER; at < shader->word_count && words[at] >> 16; at += words[at] >> 16)
+        if ((words[at] & 0xFFFF) == OP_FADD && !(first && found))
+            found = at;
+    assert_true(found > 0);
+    words[found] = (words[found] & 0xFFFF0000) | OP_FSUB;
+    return (tuff__shader){shader->name, words, shader->word_count, shader->spill_allowance};
+}
+
+/* Puts `shader` in the place of the embedded one, before the device has looked at that. */
+static void replace_shader(tuff_device *on, const tuff__shader *shader)
+{
+    size_t index = 0;
+    while (index < tuff__shader_count && strcmp(tuff__shaders[index].name, shader->name) != 0)
+        index++;
+    assert_true(index < tuff__shader_count);
+    tuff__vk_shader *place = &tuff__vk_device_of(on)->shaders[index];
+    assert_null(place->source);
+    place->source = shader;
+    assert_int_equal(tuff__spirv_reflect(shader->name, shader->words, shader->word_count, &place->info), TUFF_SUCCESS);
+    while (place->info.bindings >> place->binding_count)
+        place->binding_count++;
+}
+
+static const tuff__shader *embedded(const char *name)
+{
+    for (size_t i = 0; i < tuff__shader_count; i++)
+        if (!strcmp(tuff__shaders[i].name, name))
+            return &tuff__shaders[i];
+    fail_msg("no shader '%s'", name);
+    return NULL;
+}
+
+static void test_sabotaged_shaders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *shader, *op;
+        bool first; /* addition in the module, else the last */
+    } rows[] = {
+        {"layer_norm", "layer_norm", false},
+        {"binary", "add", false},
+        {"matmul_t0", "matmul", true},
+        {"embedding_backward", "embedding_backward", false},
+    };
+    if (device->target.backend != TUFF_BACKEND_VULKAN)
+        skip();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        tuff_device *wrong = NULL;
+        const tuff__shader *shader = embedded(rows[i].shader);
+        uint32_t *words = malloc(shader->word_count * sizeof *words);
+        const tuff__shader patched = subtracting(shader, words, rows[i].first);
+        /* A rung that is insisted on is not proven first; a proof would leave the wrong one out. */
+        const tuff_device_create_info info = {.device = tuff__env()->device, .kernel_variant = "t0"};
+        assert_int_equal(tuff_device_create(&info, &wrong), TUFF_SUCCESS);
+        replace_shader(wrong, &patched);
+        tuff_verify_report *report = verify_on(wrong, strstr(rows[i].op, "backward") != NULL);
+        size_t named = 0;
+        for (size_t k = 0; k < tuff_verify_report_count(report); k++) {
+            const tuff_verify_record *record = tuff_verify_report_record(report, k);
+            if (record->bad > 0 && strcmp(record->op, rows[i].op) != 0)
+                fail_msg("shader %s: %s at %s is called wrong", rows[i].shader, record->op, record->label);
+            named += record->bad > 0;
+        }
+        if (named == 0)
+            fail_msg("shader %s: nothing is called wrong", rows[i].shader);
+        tuff_verify_report_destroy(report);
+        tuff_device_destroy(wrong);
+        free(words);
+    }
+}
+
+#endif
+
+/* -- the forms of a report ---------------------------------------------------------------------------------------- */
+
+static char *read_text(const char *path)
+{
+    tuff__mapped_file file;
+    assert_int_equal(tuff__file_map(path, &file), TUFF_SUCCESS);
+    char *text = tuff__strndup((const char *)file.data, file.size);
+    assert_non_null(text);
+    tuff__file_unmap(&file);
+    return text;
+}
+
+static size_t count_of(const char *text, const char *word)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, word)); text += strlen(word))
+        count++;
+    return count;
+}
+
+/* A made-up report with everything that is hard to write down. */
+static tuff_verify_report *hard_report(void)
+{
+    static tuff_verify_record records[] = {
+        {.op = "matmul", .variant = "t0", .label = "a<b>&\"c\"", .shape = {2, {2, 3}}, .count = 6, .bad = 1, .worst = 4,
+         .got = 1, .want = 2, .allowed = 1e-6, .ratio = 1e6, .max_abs_error = 1, .seconds = 0.5},
+        {.op = "add", .variant = "", .label = "", .shape = {1, {7}}, .count = 7, .bad = 1, .got_nan = 1, .want_inf = 1},
+        {.phase = TUFF_VERIFY_STEPS, .op = "loss", .variant = "", .label = "\x01 \xFF \xED\x95\x9C", .count = 1,
+         .shape = {1, {1}}},
+        {.op = "matmul", .variant = "t0", .label = "fine", .shape = {1, {5}}, .count = 5, .ratio = 0.25},
+    };
+    records[1].got = NAN;
+    records[1].want = -INFINITY;
+    records[1].ratio = INFINITY;
+    tuff_verify_report *report = calloc(1, sizeof *report);
+    assert_non_null(report);
+    report->records = records;
+    report->count = sizeof records / sizeof records[0];
+    report->failures = 2;
+    report->model = "models/<odd> & \xFE";
+    snprintf(report->device.name, sizeof report->device.name, "a \"device\"");
+    snprintf(report->device.driver, sizeof report->device.driver, "driver 1 & 2");
+    return report;
+}
+
+static void test_json(void **state)
+{
+    (void)state;
+    tuff_verify_report *report = hard_report();
+    const char *path = tuff__check_path("report.json");
+    tuff__json *json = NULL;
+    assert_int_equal(tuff_verify_report_write(report, TUFF_VERIFY_JSON, path), TUFF_SUCCESS);
+    assert_int_equal(tuff__json_load(path, NULL, &json), TUFF_SUCCESS);
+    const cJSON *records = tuff__json_find(json->root, "records"), *odd = cJSON_GetArrayItem(records, 1);
+    assert_int_equal(cJSON_GetArraySize(records), 4);
+    assert_int_equal(tuff__json_find(json->root, "failures")->valueint, 2);
+    assert_string_equal(tuff__json_find(cJSON_GetArrayItem(records, 0), "label")->valuestring, "a<b>&\"c\"");
+    assert_string_equal(tuff__json_find(odd, "got")->valuestring, "NaN");
+    assert_string_equal(tuff__json_find(odd, "want")->valuestring, "-Infinity");
+    assert_string_equal(tuff__json_find(odd, "ratio")->valuestring, "Infinity");
+    const cJSON *operators = tuff__json_find(json->root, "operators"), *matmul = cJSON_GetArrayItem(operators, 0);
+    assert_int_equal(cJSON_GetArraySize(operators), 3);
+    assert_int_equal(tuff__json_find(matmul, "records")->valueint, 2);
+    assert_int_equal(tuff__json_find(matmul, "elements")->valueint, 11);
+    assert_int_equal(tuff__json_find(matmul, "bad")->valueint, 1);
+    tuff__json_destroy(json);
+    free(report);
+}
+
+static void test_junit(void **state)
+{
+    (void)state;
+    tuff_verify_report *report = hard_report();
+    const char *path = tuff__check_path("report.xml");
+    assert_int_equal(tuff_verify_report_write(report, TUFF_VERIFY_JUNIT, path), TUFF_SUCCESS);
+    char *text = read_text(path);
+    assert_non_null(strstr(text, "tests=\"4\" failures=\"2\""));
+    assert_int_equal(count_of(text, "<testcase "), 4);
+    assert_int_equal(count_of(text, "<failure "), 2);
+    assert_int_equal(count_of(text, "</failure>"), 2);
+    assert_non_null(strstr(text, "name=\"a&lt;b&gt;&amp;&quot;c&quot; matmul[0]\""));
+    assert_non_null(strstr(text, "value=\"models/&lt;odd&gt; &amp; \xEF\xBF\xBD\""));
+    assert_non_null(strstr(text, "\xEF\xBF\xBD \xEF\xBF\xBD \xED\x95\x9C loss[0]"));
+    assert_null(strchr(text, '\x01'));
+    assert_non_null(strstr(text, "1 of 6 out of tolerance, worst at [1, 1]: got 1, want 2"));
+    assert_non_null(strstr(text, "on a &quot;device&quot;, driver 1 &amp; 2: 1 NaN"));
+    tuff__free(text);
+    free(report);
+}
+
+static void test_html(void **state)
+{
+    (void)state;
+    tuff_verify_report *report = hard_report();
+    const char *path = tuff__check_path("report.html");
+    assert_int_equal(tuff_verify_report_write(report, TUFF_VERIFY_HTML, path), TUFF_SUCCESS);
+    char *text = read_text(path);
+    assert_non_null(strstr(text, "2 of 4 results on a &quot;device&quot; with driver 1 &amp; 2 disagree"));
+    assert_int_equal(count_of(text, "<circle "), 4);
+    assert_int_equal(count_of(text, "<svg "), 1);
+    assert_int_equal(count_of(text, "<tr"), count_of(text, "</tr>"));
+    assert_null(strstr(text, "http")); /* nothing from outside */
+    assert_null(strstr(text, "cx=\"nan\""));
+    assert_null(strstr(text, "cy=\"nan\""));
+    assert_null(strstr(text, "cy=\"inf\""));
+    tuff__free(text);
+    report->count = 0; /* an empty one draws nothing and says so */
+    report->failures = 0;
+    assert_int_equal(tuff_verify_report_write(report, TUFF_VERIFY_HTML, path), TUFF_SUCCESS);
+    text = read_text(path);
+    assert_non_null(strstr(text, "Nothing was compared"));
+    tuff__free(text);
+    free(report);
+}
+
+/* A report that cannot be written leaves the earlier one. */
+static void test_unwritable(void **state)
+{
+    (void)state;
+    tuff_verify_report *report = hard_report();
+    tuff__check_failed(tuff_verify_report_write(report, TUFF_VERIFY_JSON, tuff__check_path("none/report.json")),
+                       TUFF_ERROR_IO, "none/report.json");
+    const char *path = tuff__check_path("earlier.json");
+    tuff__check_write_text(path, "earlier");
+    tuff__alloc_fail_at(3);
+    assert_int_not_equal(tuff_verify_report_write(report, TUFF_VERIFY_JSON, path), TUFF_SUCCESS);
+    tuff__alloc_fail_at(0);
+    tuff__check_content(path, "earlier");
+    free(report);
+}
+
+/* -- all ---------------------------------------------------------------------------------------------------------- */
+
+static int create_folder(void **state)
+{
+    (void)state;
+    return tuff__check_folder_create("test_verify");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rule),
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_one_in_a_million),
+        cmocka_unit_test(test_honest_device),
+        cmocka_unit_test(test_sabotaged_operators),
+        cmocka_unit_test(test_sabotaged_replay),
+        cmocka_unit_test(test_stale_replay),
+#if TUFF_WITH_VULKAN
+        cmocka_unit_test(test_sabotaged_shaders),
+#endif
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_junit),
+        cmocka_unit_test(test_html),
+        cmocka_unit_test(test_unwritable),
+    };
+    const char *name = tuff__env()->device ? tuff__env()->device : "cpu";
+    const tuff_status status = tuff_device_create(&(tuff_device_create_info){.device = name}, &device);
+    if (status == TUFF_ERROR_FEATURE_NOT_PRESENT) {
+        printf("skipped: %s\n", tuff_last_error());
+        return TUFF__SKIPPED;
+    }
+    if (status != TUFF_SUCCESS) {
+        printf("%s\n", tuff_last_error());
+        return 1;
+    }
+    const int failed = cmocka_run_group_tests(tests, create_folder, tuff__check_folder_remove);
+    tuff_device_destroy(device);
+    return failed;
+}
