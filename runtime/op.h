@@ -53,7 +53,7 @@ typedef struct tuff__variant {
 /* What a rung must get right on a device, and be timed on, before it is used there: prove.c fills F32 inputs with normal
  * numbers. Small and awkward: sizes that no tile divides. */
 typedef struct tuff__proof {
-    tuff_shape inputs[4]; /* rank 0: absent */
+    tuff_shape inputs[TUFF__MAX_INPUTS]; /* rank 0: absent */
     uint32_t input_count;
     const void *params;
     size_t params_size;

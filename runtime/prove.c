@@ -156,7 +156,7 @@ static void write_verdicts(const tuff__prover *prover)
 typedef struct proof_run {
     tuff_op_call call; /* host data: inputs, and the reference's outputs */
     tuff_graph *graph;
-    tuff_tensor inputs[4], outputs[TUFF__MAX_OUTPUTS];
+    tuff_tensor inputs[TUFF__MAX_INPUTS], outputs[TUFF__MAX_OUTPUTS];
 } proof_run;
 
 static float *new_numbers(const tuff_shape *shape, uint64_t seed)

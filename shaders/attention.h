@@ -33,5 +33,6 @@ struct tuff_push_attention_delta {
 #define TUFF_ATTENTION_ROWS 7     /* rows of an invocation */
 #define TUFF_ATTENTION_CONTINUE 8 /* sums start from what an earlier window left in the outputs */
 #define TUFF_ATTENTION_LAST 9     /* forward: no further window of keys follows */
+#define TUFF_ATTENTION_FOURS 10   /* t0c: rows may be read four elements at a time */
 
 #endif

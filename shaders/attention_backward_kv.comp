@@ -43,10 +43,7 @@ void main()
         }
     }
     // With a causal mask, earlier queries see no key of the tile.
-    uint begin = 0u;
-    if (causal)
-        begin = uint(max(int(push.first_k + first_row) - int(push.tk) + int(push.tq) - int(push.first_q), 0)) /
-                TILE_COLUMNS * TILE_COLUMNS;
+    const uint begin = first_seeing(first_row) / TILE_COLUMNS * TILE_COLUMNS;
     uint end = push.q_count;
     if (push.first_k + first_row >= visible_keys(batch, push.tq - 1u)) // no query sees the tile
         end = 0u;

@@ -30,16 +30,14 @@ void main()
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
         const uint row = first_row + my_row() + r;
         const bool inside = row < push.q_count;
-        const uint all = inside ? visible_keys(batch, push.first_q + row) : 0u;
-        visible[r] = min(max(all, push.first_k) - push.first_k, push.k_count);
+        visible[r] = visible_in_window(batch, row);
         row_lse[r] = inside ? lse[row_start + row] : 0.0;
         row_delta[r] = inside ? delta[row_start + row] : 0.0;
         [[unroll]] for (uint e = 0u; e < SHARE; e++)
             sums[r][e] = continues && inside && element_of(e) < head_size
                              ? dq[q_start + row * push.channels + element_of(e)] / push.scale : 0.0;
     }
-    const uint last_row = min(first_row + TILE_ROWS, push.q_count) - 1u;
-    const uint end = min(max(visible_keys(batch, push.first_q + last_row), push.first_k) - push.first_k, push.k_count);
+    const uint end = visible_in_window(batch, min(first_row + TILE_ROWS, push.q_count) - 1u);
 
     for (uint start = 0u; start < end; start += TILE_COLUMNS) {
         float p[ROWS][COLUMNS], ds[ROWS][COLUMNS];

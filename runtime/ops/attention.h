@@ -89,7 +89,8 @@ tuff_status tuff__attention_record(const tuff_op_call *call, struct tuff__record
 tuff_status tuff__attention_delta_record(const tuff_op_call *call, struct tuff__recorder *recorder);
 tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, struct tuff__recorder *recorder);
 tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, struct tuff__recorder *recorder);
-enum { TUFF__ATTENTION_VARIANT_COUNT = 2 };
-extern const tuff__variant tuff__attention_variants[TUFF__ATTENTION_VARIANT_COUNT]; /* of the forward operator */
+enum { TUFF__ATTENTION_VARIANT_COUNT = 3, TUFF__ATTENTION_BACKWARD_VARIANT_COUNT = 2 };
+extern const tuff__variant tuff__attention_variants[TUFF__ATTENTION_VARIANT_COUNT];
+extern const tuff__variant tuff__attention_backward_variants[TUFF__ATTENTION_BACKWARD_VARIANT_COUNT]; /* kv and q */
 
 #endif

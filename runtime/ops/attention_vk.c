@@ -88,11 +88,11 @@ static tuff__slice bind_lse(tuff__slice slice, const tuff__attention_sizes *s, c
 
 /* -- dispatches --------------------------------------------------------------------------------------------------- */
 
-/* How the three tiled kernels differ in the registers that they ask of an invocation. */
 typedef struct kernel {
     const char *shader;
     int64_t rows_of_threads; /* rows of invocations in a workgroup */
     uint32_t rows;           /* of an invocation */
+    bool lanes;              /* include/attention_lanes.glsl: binds what it walks over twice */
 } kernel;
 
 static void describe(const tuff_op_call *call, const tuff__attention_sizes *s, const window *w, const kernel *k,
@@ -125,8 +125,9 @@ static void describe(const tuff_op_call *call, const tuff__attention_sizes *s, c
                       [TUFF_ATTENTION_LENGTHS - 3] = tuff__call_has(call, lengths),
                       [TUFF_ATTENTION_DROPOUT - 3] = has_dropout,
                       [TUFF_ATTENTION_ROWS - 3] = k->rows,
-                      [TUFF_ATTENTION_LAST - 3] = w->k + w->k_count == s->tk},
-        .constant_count = TUFF_ATTENTION_LAST - 3 + 1,
+                      [TUFF_ATTENTION_LAST - 3] = w->k + w->k_count == s->tk,
+                      [TUFF_ATTENTION_FOURS - 3] = s->head_size % 4 == 0},
+        .constant_count = TUFF_ATTENTION_FOURS - 3 + 1,
         .group_count = {1, (uint32_t)s->heads, (uint32_t)w->batches},
     };
     dispatch->bindings[0] = bind_q(call->inputs[TUFF__ATTENTION_Q].slice, s, w, &push->q_base);
@@ -147,13 +148,11 @@ static uint32_t groups(int64_t rows, const kernel *k)
     return (uint32_t)((rows + tile - 1) / tile);
 }
 
-/* 64 sums an invocation at most: with 8 invocations a row, rows of more than 128 elements are taken two at a time. */
-static uint32_t rows_for(int64_t head_size)
+/* 64 sums an invocation at most, where 8 invocations share a row of this many elements. */
+static uint32_t rows_for(int64_t elements)
 {
-    return head_size <= 128 ? 4 : 2;
+    return elements <= 128 ? 4 : elements <= 256 ? 2 : 1;
 }
-
-enum { VARIANT_T0 = 0, VARIANT_T1 = 1 };
 
 static bool supports_any(const tuff__target *target)
 {
@@ -163,19 +162,53 @@ static bool supports_any(const tuff__target *target)
 
 static bool supports_t1(const tuff__target *target)
 {
-    return target->max_workgroup_invocations >= 256 && target->max_shared_memory_size >= 32768 && !target->software;
+    return target->max_workgroup_invocations >= 256 && target->max_shared_memory_size >= 32768;
 }
 
+static bool supports_t0c(const tuff__target *target)
+{
+    return target->software;
+}
+
+enum { FORWARD_T0 = 0, FORWARD_T1 = 1, FORWARD_T0C = 2, BACKWARD_T0 = 0, BACKWARD_T0C = 1 };
+
 const tuff__variant tuff__attention_variants[TUFF__ATTENTION_VARIANT_COUNT] = {
-    [VARIANT_T0] = {"t0", supports_any},
-    [VARIANT_T1] = {"t1", supports_t1},
+    [FORWARD_T0] = {"t0", supports_any},
+    [FORWARD_T1] = {"t1", supports_t1},
+    [FORWARD_T0C] = {"t0c", supports_t0c},
 };
+
+const tuff__variant tuff__attention_backward_variants[TUFF__ATTENTION_BACKWARD_VARIANT_COUNT] = {
+    [BACKWARD_T0] = {"t0", supports_any},
+    [BACKWARD_T0C] = {"t0c", supports_t0c},
+};
+
+/* Up to which head size the kernels that unroll over it pay: beyond, a CPU driver compiles for seconds. */
+enum { LANES_HEAD_SIZE = 128 };
+
+static kernel lanes_kernel(const char *shader)
+{
+    return (kernel){.shader = shader, .rows_of_threads = 16, .rows = 1, .lanes = true};
+}
+
+static kernel tiled_kernel(const char *shader, int64_t elements)
+{
+    return (kernel){.shader = shader, .rows_of_threads = 8, .rows = rows_for(elements)};
+}
+
+static kernel forward_kernel(const tuff_op_call *call, int64_t head_size)
+{
+    if (call->variant == FORWARD_T0C && head_size <= LANES_HEAD_SIZE)
+        return lanes_kernel("attention_t0c");
+    if (call->variant == FORWARD_T1)
+        return (kernel){.shader = "attention_t1", .rows_of_threads = 16, .rows = 4};
+    return tiled_kernel("attention_t0", head_size);
+}
 
 tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
-    const kernel t0 = {"attention_t0", 8, rows_for(s.head_size)}, t1 = {"attention_t1", 16, 4};
-    const kernel k = call->variant == VARIANT_T1 ? t1 : t0;
+    const kernel k = forward_kernel(call, s.head_size);
     window step;
     TUFF_TRY(first_window(call, &s, &step));
     window w = step;
@@ -187,7 +220,9 @@ tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *rec
         dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.k > 0;
         dispatch.bindings[5] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
         dispatch.bindings[6] = bind_lse(call->outputs[1].slice, &s, &w, &push.row_base);
-        dispatch.binding_count = 7;
+        dispatch.bindings[7] = dispatch.bindings[TUFF__ATTENTION_K];
+        dispatch.bindings[8] = dispatch.bindings[TUFF__ATTENTION_V];
+        dispatch.binding_count = k.lanes ? 9 : 7;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
     } while (next_window(&w, &step, &s, false));
     return TUFF_SUCCESS;
@@ -236,8 +271,10 @@ static void bind_gradients(const tuff_op_call *call, const tuff__attention_sizes
 tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
-    /* It sums both gradients. */
-    const kernel k = {"attention_backward_kv", 8, s.head_size <= 64 ? 4 : s.head_size <= 128 ? 2 : 1};
+    const bool lanes = call->variant == BACKWARD_T0C && s.head_size <= LANES_HEAD_SIZE;
+    /* The tiled one keeps two sums. */
+    const kernel k =
+        lanes ? lanes_kernel("attention_backward_kv_t0c") : tiled_kernel("attention_backward_kv", 2 * s.head_size);
     window step;
     TUFF_TRY(first_window(call, &s, &step));
     window w = step;
@@ -250,7 +287,9 @@ tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__r
         dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.q > 0;
         dispatch.bindings[8] = bind_k(call->outputs[0].slice, &s, &w, &push.k_base);
         dispatch.bindings[9] = bind_k(call->outputs[1].slice, &s, &w, &push.k_base);
-        dispatch.binding_count = 10;
+        dispatch.bindings[10] = dispatch.bindings[TUFF__ATTENTION_Q];
+        dispatch.bindings[11] = dispatch.bindings[TUFF__ATTENTION_DO];
+        dispatch.binding_count = k.lanes ? 12 : 10;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
     } while (next_window(&w, &step, &s, true));
     return TUFF_SUCCESS;
@@ -259,7 +298,9 @@ tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__r
 tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
-    const kernel k = {"attention_backward_q", 8, rows_for(s.head_size)};
+    const bool lanes = call->variant == BACKWARD_T0C && s.head_size <= LANES_HEAD_SIZE;
+    const kernel k =
+        lanes ? lanes_kernel("attention_backward_q_t0c") : tiled_kernel("attention_backward_q", s.head_size);
     window step;
     TUFF_TRY(first_window(call, &s, &step));
     window w = step;
@@ -271,7 +312,9 @@ tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__re
         dispatch.group_count[0] = groups(w.q_count, &k);
         dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.k > 0;
         dispatch.bindings[8] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
-        dispatch.binding_count = 9;
+        dispatch.bindings[9] = dispatch.bindings[TUFF__ATTENTION_K];
+        dispatch.bindings[10] = dispatch.bindings[TUFF__ATTENTION_V];
+        dispatch.binding_count = k.lanes ? 11 : 9;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
     } while (next_window(&w, &step, &s, false));
     return TUFF_SUCCESS;

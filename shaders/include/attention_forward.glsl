@@ -10,8 +10,6 @@ layout(set = 0, binding = 2) readonly restrict buffer V { float v[]; };
 layout(set = 0, binding = 5) restrict buffer Output { float o[]; };
 layout(set = 0, binding = 6) restrict buffer Lse { float lse[]; };
 
-const float NOTHING_SEEN = -1e30; // a row's maximum before its first key
-
 void main()
 {
     const uint head = gl_WorkGroupID.y, batch = gl_WorkGroupID.z, first_row = gl_WorkGroupID.x * TILE_ROWS;
@@ -24,16 +22,15 @@ void main()
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
         const uint row = first_row + my_row() + r;
         const bool inside = row < push.q_count;
-        const uint all = inside ? visible_keys(batch, push.first_q + row) : 0u;
-        visible[r] = min(max(all, push.first_k) - push.first_k, push.k_count);
+        visible[r] = visible_in_window(batch, row);
         largest[r] = continues && inside ? lse[row_start + row] : NOTHING_SEEN;
         total[r] = largest[r] > NOTHING_SEEN ? 1.0 : 0.0;
         [[unroll]] for (uint e = 0u; e < SHARE; e++)
-            sums[r][e] = total[r] > 0.0 && element_of(e) < head_size ? o[q_start + row * push.channels + element_of(e)] : 0.0;
+            sums[r][e] =
+                total[r] > 0.0 && element_of(e) < head_size ? o[q_start + row * push.channels + element_of(e)] : 0.0;
     }
     // The last query of the tile sees the most.
-    const uint last_row = min(first_row + TILE_ROWS, push.q_count) - 1u;
-    const uint end = min(max(visible_keys(batch, push.first_q + last_row), push.first_k) - push.first_k, push.k_count);
+    const uint end = visible_in_window(batch, min(first_row + TILE_ROWS, push.q_count) - 1u);
 
     for (uint start = 0u; start < end; start += TILE_COLUMNS) {
         float scores[ROWS][COLUMNS];

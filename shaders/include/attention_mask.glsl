@@ -1,0 +1,60 @@
+// attention_mask.glsl: what every attention kernel shares: constants, masks and dropout. The kernel defines
+// LENGTHS_BINDING; the step parameters follow the lengths.
+#extension GL_EXT_control_flow_attributes : require
+#include "attention.h"
+#include "include/math.glsl"
+#include "include/philox.glsl"
+
+layout(push_constant) uniform Push { tuff_push_attention push; };
+layout(constant_id = TUFF_ATTENTION_HEAD_SIZE) const uint head_size = 64u;
+layout(constant_id = TUFF_ATTENTION_CAUSAL) const bool causal = false;
+layout(constant_id = TUFF_ATTENTION_LENGTHS) const bool has_lengths = false;
+layout(constant_id = TUFF_ATTENTION_DROPOUT) const bool has_dropout = false;
+layout(constant_id = TUFF_ATTENTION_CONTINUE) const bool continues = false;
+layout(constant_id = TUFF_ATTENTION_LAST) const bool is_last = true;
+
+layout(set = 0, binding = LENGTHS_BINDING) readonly restrict buffer Lengths { int key_lengths[]; };
+layout(set = 0, binding = LENGTHS_BINDING + 1) readonly restrict buffer Step { uint step_parameters[]; };
+
+const float NOTHING_SEEN = -1e30; // a query's largest score before its first key
+
+// Query i (of all) sees the keys [0, this) of batch `batch` (of the dispatch).
+uint visible_keys(uint batch, uint i)
+{
+    int visible = int(push.tk);
+    if (has_lengths)
+        visible = min(visible, key_lengths[push.lengths_base + batch]);
+    if (causal)
+        visible = min(visible, int(i) + int(push.tk) - int(push.tq) + 1);
+    return uint(max(visible, 0));
+}
+
+// The random words of keys 4·block .. 4·block + 3 of query i, all counted from 0 of the whole tensor.
+uvec4 random_words(uint batch, uint head, uint i, uint block)
+{
+    const uint row = ((push.first_batch + batch) * push.heads + head) * push.tq + i;
+    uint high, low, carry;
+    umulExtended(row, (push.tk + 3u) / 4u, high, low);
+    low = uaddCarry(low, block, carry);
+    return tuff_philox(uvec4(low, push.site, step_parameters[2], high + carry),
+                       uvec2(step_parameters[0], step_parameters[1]));
+}
+
+// 1/(1-p) or 0 for one of the words.
+float keep_factor(uvec4 words, uint key)
+{
+    return words[key % 4u] >= push.threshold ? push.keep_scale : 0.0;
+}
+
+// Of those, how many lie in the window of keys; 0 for rows beyond the window of queries.
+uint visible_in_window(uint batch, uint row)
+{
+    const uint all = row < push.q_count ? visible_keys(batch, push.first_q + row) : 0u;
+    return min(max(all, push.first_k) - push.first_k, push.k_count);
+}
+
+// Where the first query that sees key `row` of the window lies in the window of queries.
+uint first_seeing(uint row)
+{
+    return causal ? uint(max(int(push.first_k + row) - int(push.tk) + int(push.tq) - int(push.first_q), 0)) : 0u;
+}
