@@ -583,6 +583,10 @@ static void test_save(void **state)
     check_saved("old_vocab");
     check_saved("bert_json");
     check_saved("sequence_json");
+    check_saved("composed_json");
+    check_saved("bare_json");
+    tuff__check_content(tuff__check_path("tokenizer_config.json"),
+                        "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"\n}");
     check_saved("vocab_alone");
     tuff__check_content(tuff__check_path("tokenizer_config.json"),
                         "{\n  \"tokenizer_class\": \"BertTokenizer\",\n  \"do_lower_case\": true,\n"

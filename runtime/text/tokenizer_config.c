@@ -357,11 +357,11 @@ static tuff_status read_max_length(const tuff__json *json, size_t *out_length)
 static tuff_status keep_specials(const config_reader *reader)
 {
     tuff_tokenizer *tokenizer = reader->tokenizer;
-    const bool is_bare = !reader->config && tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text;
+    const bool is_bare = !reader->is_bert && tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text;
     for (size_t i = FIRST_NAMED; i < SPECIAL_COUNT; i++) {
         const tuff_special_token token = (tuff_special_token)(i - FIRST_NAMED);
         const char *content = reader->contents[i];
-        if (!content && is_bare) /* its own words, then BERT's */
+        if (!content && is_bare) /* tokenizer.json's own words, then BERT's */
             content = token == TUFF_SPECIAL_TOKEN_UNK    ? tokenizer->model.unk_token
                       : tokenizer->special_tokens[token] ? tokenizer->special_tokens[token]
                                                          : specials[i].bert_default;

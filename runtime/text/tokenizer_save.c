@@ -14,13 +14,16 @@ static tuff_status write_into(const char *dir, const char *name, const char *tex
     return status;
 }
 
+/* Beside a tokenizer.json only what is an added token already: transformers makes one of every special token, and would
+ * then find it in texts where tokenizer.json does not. */
 static void write_special(tuff__json_writer *writer, const tuff_tokenizer *tokenizer, const char *key,
                           tuff_special_token token)
 {
-    if (!tokenizer->special_tokens[token] || tokenizer->special_ids[token] < 0)
+    const char *content = tokenizer->special_tokens[token];
+    if (!content || !tuff__added_tokens_find(&tokenizer->added, content))
         return;
     tuff__json_key(writer, key);
-    tuff__json_write_string(writer, tokenizer->special_tokens[token]);
+    tuff__json_write_string(writer, content);
 }
 
 /* What AutoTokenizer needs to read the folder as tuff did: which class, and that class's flags in words. */
