@@ -474,7 +474,8 @@ static void test_refuses_tokenizer_json(void **state)
     refuse_json("{", "tokenizer.json: line 1");
     refuse_json("{}", "model");
     refuse_json("{\"model\": {\"type\": \"BPE\"}}", "model type 'BPE' is not supported, wanted WordPiece");
-    refuse_json("{\"model\": {\"merges\": []}}", "model type 'unnamed' is not supported, wanted WordPiece");
+    refuse_json("{\"model\": {\"merges\": []}}", "model type 'BPE' is not supported, wanted WordPiece");
+    refuse_json("{\"model\": {\"vocab\": {}}}", "model type 'unnamed' is not supported, wanted WordPiece");
     refuse_json("{" MODEL("\"vocab\": {}") "}", "the vocabulary is empty");
     refuse_json("{" MODEL("\"vocab\": {\"a\": -1}") "}", "a has no id from 0");
     refuse_json("{" MODEL("\"vocab\": {\"a\": 1.5}") "}", "a has no id from 0");

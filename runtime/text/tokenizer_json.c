@@ -226,9 +226,12 @@ static tuff_status read_vocabulary(const json_reader *reader, const cJSON *vocab
 /* The model's type; files of before 2021 leave it out, and the fields tell. */
 static tuff_status check_model_type(const json_reader *reader, const cJSON *model)
 {
-    const bool has_fields = tuff__json_find(model, "continuing_subword_prefix") && !tuff__json_find(model, "merges");
-    const char *type;
-    TUFF_TRY(tuff__json_string_or(reader->json, model, "type", has_fields ? "WordPiece" : "unnamed", &type));
+    const char *type, *told = "unnamed";
+    if (tuff__json_find(model, "merges"))
+        told = "BPE";
+    else if (tuff__json_find(model, "continuing_subword_prefix"))
+        told = "WordPiece";
+    TUFF_TRY(tuff__json_string_or(reader->json, model, "type", told, &type));
     return strcmp(type, "WordPiece") == 0 ? TUFF_SUCCESS : fail_type(reader, "model", type, "WordPiece");
 }
 
