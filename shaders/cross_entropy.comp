@@ -1,5 +1,6 @@
 // cross_entropy: lse[n] = log(sum of e^logits[n, v]) and the loss of each counted row, 0 for others, relative to the row's
-// largest logit. Grid: one workgroup per row, striding over the rest.
+// largest logit. Grid: workgroups of 128/LANES rows, LANES invocations each,
+// striding over the rest.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -10,6 +11,7 @@ layout(local_size_x = 128, local_size_x_id = 0) in;
 #include "include/reduce.glsl"
 #include "cross_entropy.h"
 
+layout(constant_id = 3) const uint LANES = 128;
 layout(push_constant) uniform Push { tuff_push_cross_entropy push; };
 
 layout(set = 0, binding = 0) readonly restrict buffer Logits { float logits[]; };
@@ -28,27 +30,33 @@ float loss_of(uint start, int label, float largest, float log_sum, float total)
            push.label_smoothing * (log_sum - tuff_divide(total, float(push.columns)));
 }
 
+void reduce_row(uint start, uint columns, uint row)
+{
+    const uint lane = gl_LocalInvocationID.x % LANES;
+    float largest = columns != 0u ? logits[start] : 0.0;
+    for (uint c = lane; c < columns; c += LANES)
+        largest = max(largest, logits[start + c]);
+    largest = tuff_reduce_max(largest, LANES);
+    float sum = 0.0, total = 0.0;
+    for (uint c = lane; c < columns; c += LANES) {
+        const float x = logits[start + c] - largest;
+        sum += tuff_exp(x);
+        total += x;
+    }
+    const float log_sum = tuff_log(tuff_reduce_sum(sum, LANES));
+    total = tuff_reduce_sum(total, LANES);
+    if (lane == 0u && columns != 0u) {
+        lse[row] = largest + log_sum;
+        row_loss[row] = loss_of(start, labels[row], largest, log_sum, total);
+    }
+}
+
 void main()
 {
-    const uint step = gl_WorkGroupSize.x;
-    for (uint row = gl_WorkGroupID.x; row < push.rows; row += gl_NumWorkGroups.x) {
-        const uint start = push.base + row * push.columns;
-        float largest = logits[start];
-        for (uint c = gl_LocalInvocationID.x; c < push.columns; c += step)
-            largest = max(largest, logits[start + c]);
-        largest = tuff_reduce_max(largest);
-        float sum = 0.0, total = 0.0;
-        for (uint c = gl_LocalInvocationID.x; c < push.columns; c += step) {
-            const float x = logits[start + c] - largest;
-            sum += tuff_exp(x);
-            total += x;
-        }
-        const float log_sum = tuff_log(tuff_reduce_sum(sum));
-        total = tuff_reduce_sum(total);
-        if (gl_LocalInvocationID.x == 0u) {
-            lse[push.row_base + row] = largest + log_sum;
-            row_loss[push.row_base + row] =
-                loss_of(start, labels[push.row_base + row], largest, log_sum, total);
-        }
+    const uint rows = gl_WorkGroupSize.x / LANES;
+    for (uint first = gl_WorkGroupID.x * rows; first < push.rows; first += gl_NumWorkGroups.x * rows) {
+        const uint row = first + gl_LocalInvocationID.x / LANES;
+        // Invocations beyond the last row reach the barriers with no columns.
+        reduce_row(push.base + row * push.columns, row < push.rows ? push.columns : 0u, push.row_base + row);
     }
 }

@@ -4,6 +4,8 @@
 
 #include "include/shared.h"
 
+/* Specialization constant 3 of cross_entropy.comp: invocations a row */
+
 struct tuff_push_cross_entropy {
     tuff_uint rows, columns;
     tuff_uint base;     /* of the logits, and of their gradient */

@@ -26,8 +26,8 @@ void main()
             counted += 1.0;
         }
     }
-    sum = tuff_reduce_sum(sum);
-    counted = tuff_reduce_sum(counted);
+    sum = tuff_reduce_sum(sum, gl_WorkGroupSize.x);
+    counted = tuff_reduce_sum(counted, gl_WorkGroupSize.x);
     if (gl_LocalInvocationID.x != 0u)
         return;
     if (push.accumulate != 0u) {

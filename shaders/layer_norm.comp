@@ -1,5 +1,5 @@
 // layer_norm: s = x (+ residual); y = (s - mean(s))/sqrt(var(s) + eps)·weight + bias, with mean and 1/sqrt stored.
-// Grid: one workgroup per row, striding over the rest.
+// Grid: workgroups of 128/LANES rows, LANES invocations each, striding over the rest.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -10,7 +10,8 @@ layout(local_size_x = 128, local_size_x_id = 0) in;
 #include "include/reduce.glsl"
 #include "layer_norm.h"
 
-layout(constant_id = 3) const uint RESIDUAL = 0;
+layout(constant_id = 3) const uint LANES = 128;
+layout(constant_id = 4) const uint RESIDUAL = 0;
 layout(push_constant) uniform Push { tuff_push_layer_norm push; };
 
 layout(set = 0, binding = 0) readonly restrict buffer X { float x[]; };
@@ -27,31 +28,38 @@ float load(uint i)
     return RESIDUAL != 0u ? x[i] + residual[i] : x[i];
 }
 
+void normalise(uint start, uint columns, uint row)
+{
+    const uint lane = gl_LocalInvocationID.x % LANES;
+    float sum = 0.0;
+    for (uint c = lane; c < columns; c += LANES) {
+        const float s = load(start + c);
+        if (RESIDUAL != 0u)
+            s_out[start + c] = s;
+        sum += s;
+    }
+    const float mean = tuff_divide(tuff_reduce_sum(sum, LANES), float(push.columns));
+    float squares = 0.0;
+    for (uint c = lane; c < columns; c += LANES) {
+        const float deviation = load(start + c) - mean;
+        squares += deviation * deviation;
+    }
+    const float variance = tuff_divide(tuff_reduce_sum(squares, LANES), float(push.columns));
+    const float rstd = tuff_rsqrt(variance + push.eps);
+    for (uint c = lane; c < columns; c += LANES)
+        y[start + c] = (load(start + c) - mean) * rstd * weight[c] + bias[c];
+    if (lane == 0u && columns != 0u) {
+        mean_out[row] = mean;
+        rstd_out[row] = rstd;
+    }
+}
+
 void main()
 {
-    const uint step = gl_WorkGroupSize.x;
-    for (uint row = gl_WorkGroupID.x; row < push.rows; row += gl_NumWorkGroups.x) {
-        const uint start = push.base + row * push.columns;
-        float sum = 0.0;
-        for (uint c = gl_LocalInvocationID.x; c < push.columns; c += step) {
-            const float s = load(start + c);
-            if (RESIDUAL != 0u)
-                s_out[start + c] = s;
-            sum += s;
-        }
-        const float mean = tuff_divide(tuff_reduce_sum(sum), float(push.columns));
-        float squares = 0.0;
-        for (uint c = gl_LocalInvocationID.x; c < push.columns; c += step) {
-            const float deviation = load(start + c) - mean;
-            squares += deviation * deviation;
-        }
-        const float variance = tuff_divide(tuff_reduce_sum(squares), float(push.columns));
-        const float rstd = tuff_rsqrt(variance + push.eps);
-        for (uint c = gl_LocalInvocationID.x; c < push.columns; c += step)
-            y[start + c] = (load(start + c) - mean) * rstd * weight[c] + bias[c];
-        if (gl_LocalInvocationID.x == 0u) {
-            mean_out[push.row_base + row] = mean;
-            rstd_out[push.row_base + row] = rstd;
-        }
+    const uint rows = gl_WorkGroupSize.x / LANES;
+    for (uint first = gl_WorkGroupID.x * rows; first < push.rows; first += gl_NumWorkGroups.x * rows) {
+        const uint row = first + gl_LocalInvocationID.x / LANES;
+        // Invocations beyond the last row reach the barriers with no columns.
+        normalise(push.base + row * push.columns, row < push.rows ? push.columns : 0u, push.row_base + row);
     }
 }

@@ -1,5 +1,5 @@
 // layer_norm_backward: g = dy·weight, n = (s - mean)·rstd, dx = rstd·(g - mean(g) - n·mean(g·n)).
-// Grid: one workgroup per row, striding over the rest.
+// Grid: workgroups of 128/LANES rows, LANES invocations each, striding over the rest.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -9,6 +9,7 @@ layout(local_size_x = 128, local_size_x_id = 0) in;
 #include "include/reduce.glsl"
 #include "layer_norm.h"
 
+layout(constant_id = 3) const uint LANES = 128;
 layout(push_constant) uniform Push { tuff_push_layer_norm push; };
 
 layout(set = 0, binding = 0) readonly restrict buffer Sum { float s[]; };
@@ -18,25 +19,32 @@ layout(set = 0, binding = 3) readonly restrict buffer Rstd { float rstd_in[]; };
 layout(set = 0, binding = 4) readonly restrict buffer Dy { float dy[]; };
 layout(set = 0, binding = 5) writeonly restrict buffer Dx { float dx[]; };
 
+void differentiate(uint start, uint columns, float mean, float rstd)
+{
+    const uint lane = gl_LocalInvocationID.x % LANES;
+    const float per_column = 1.0 / float(push.columns);
+    float sum_g = 0.0, sum_gn = 0.0;
+    for (uint c = lane; c < columns; c += LANES) {
+        const float g = dy[start + c] * weight[c];
+        sum_g += g;
+        sum_gn += g * ((s[start + c] - mean) * rstd);
+    }
+    const float mean_g = tuff_reduce_sum(sum_g, LANES) * per_column;
+    const float mean_gn = tuff_reduce_sum(sum_gn, LANES) * per_column;
+    for (uint c = lane; c < columns; c += LANES) {
+        const float n = (s[start + c] - mean) * rstd;
+        dx[start + c] = rstd * (dy[start + c] * weight[c] - mean_g - n * mean_gn);
+    }
+}
+
 void main()
 {
-    const uint step = gl_WorkGroupSize.x;
-    const float per_column = 1.0 / float(push.columns);
-    for (uint row = gl_WorkGroupID.x; row < push.rows; row += gl_NumWorkGroups.x) {
-        const uint start = push.base + row * push.columns;
-        const float mean = mean_in[push.row_base + row];
-        const float rstd = rstd_in[push.row_base + row];
-        float sum_g = 0.0, sum_gn = 0.0;
-        for (uint c = gl_LocalInvocationID.x; c < push.columns; c += step) {
-            const float g = dy[start + c] * weight[c];
-            sum_g += g;
-            sum_gn += g * ((s[start + c] - mean) * rstd);
-        }
-        const float mean_g = tuff_reduce_sum(sum_g) * per_column;
-        const float mean_gn = tuff_reduce_sum(sum_gn) * per_column;
-        for (uint c = gl_LocalInvocationID.x; c < push.columns; c += step) {
-            const float n = (s[start + c] - mean) * rstd;
-            dx[start + c] = rstd * (dy[start + c] * weight[c] - mean_g - n * mean_gn);
-        }
+    const uint rows = gl_WorkGroupSize.x / LANES;
+    for (uint first = gl_WorkGroupID.x * rows; first < push.rows; first += gl_NumWorkGroups.x * rows) {
+        const uint row = first + gl_LocalInvocationID.x / LANES;
+        // Invocations beyond the last row reach the barriers with no columns.
+        const bool inside = row < push.rows;
+        const uint r = push.row_base + (inside ? row : 0u);
+        differentiate(push.base + row * push.columns, inside ? push.columns : 0u, mean_in[r], rstd_in[r]);
     }
 }

@@ -21,7 +21,7 @@ void main()
         float sum = 0.0;
         for (uint i = block * TUFF_NORM_BLOCK + gl_LocalInvocationID.x; i < end; i += gl_WorkGroupSize.x)
             sum += x[i] * x[i];
-        sum = tuff_reduce_sum(sum);
+        sum = tuff_reduce_sum(sum, gl_WorkGroupSize.x);
         if (gl_LocalInvocationID.x == 0u)
             partial[push.base + block] = sum;
     }

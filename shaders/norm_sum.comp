@@ -19,7 +19,7 @@ void main()
     float sum = 0.0;
     for (uint i = gl_LocalInvocationID.x; i < push.count; i += gl_WorkGroupSize.x)
         sum += partial[i];
-    sum = tuff_reduce_sum(sum);
+    sum = tuff_reduce_sum(sum, gl_WorkGroupSize.x);
     if (gl_LocalInvocationID.x != 0u)
         return;
     if (push.accumulate != 0u)

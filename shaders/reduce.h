@@ -8,7 +8,7 @@
 /* Specialization constant 3 */
 #define TUFF_REDUCE_SUM 0
 #define TUFF_REDUCE_MAX 1
-/* Specialization constant 4, of TUFF_REDUCE_MAX: bits */
+/* Specialization constant 5, of reduce_row.comp: invocations a row; 4, of TUFF_REDUCE_MAX: bits */
 #define TUFF_REDUCE_READS_INDICES 1  /* the input is partial maxima with their indices */
 #define TUFF_REDUCE_WRITES_VALUES 2
 #define TUFF_REDUCE_WRITES_INDICES 4

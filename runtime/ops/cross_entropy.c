@@ -153,14 +153,6 @@ static uint64_t cross_entropy_workspace(const tuff_op_call *call, const tuff__ta
     return (uint64_t)call->inputs[LOGITS].shape.dims[0] * sizeof(float); /* the loss of each row */
 }
 
-static uint32_t row_group_size(int64_t columns)
-{
-    uint32_t size = 16;
-    while (size < 128 && size * 4 < columns)
-        size *= 2;
-    return size;
-}
-
 static tuff_status record_sum(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const int64_t rows = call->inputs[LOGITS].shape.dims[0];
@@ -193,6 +185,7 @@ static tuff_status cross_entropy_record(const tuff_op_call *call, tuff__recorder
 {
     const int64_t rows = call->inputs[LOGITS].shape.dims[0], columns = call->inputs[LOGITS].shape.dims[1];
     const int64_t part = tuff__min_i64(rows, tuff__window_limit(call->target) / columns);
+    const uint32_t lanes = tuff__row_lanes(call->target, columns);
     if (part == 0)
         return tuff__fail_window(call, "a row", columns);
     for (int64_t first = 0; first < rows; first += part) {
@@ -207,8 +200,9 @@ static tuff_status cross_entropy_record(const tuff_op_call *call, tuff__recorder
             .shader = "cross_entropy",
             .push_constants = &push,
             .push_constants_size = sizeof push,
-            .local_size_x = row_group_size(columns),
-            .group_count = {tuff__groups_for(call->target, count, 1), 1, 1},
+            .constants = {lanes},
+            .constant_count = 1,
+            .group_count = {tuff__groups_for(call->target, count, TUFF__ROW_GROUP / lanes), 1, 1},
             .bindings = {tuff__window(call->inputs[LOGITS].slice, first * columns, count * columns, &push.base),
                          tuff__window(call->inputs[LABELS].slice, first, count, &push.row_base),
                          tuff__window(call->outputs[OUT_LSE].slice, first, count, &push.row_base),

@@ -144,20 +144,12 @@ static void layer_norm_compute_fast(const tuff_op_call *call)
     tuff__pool_run_range(call->pool, tuff__shape_rows(&call->inputs[X].shape), ROW_GRAIN, norm_rows, &arrays);
 }
 
-/* A power of two that gives each invocation about four columns, so that short rows do not idle. */
-static uint32_t row_group_size(int64_t columns)
-{
-    uint32_t size = 16;
-    while (size < 128 && size * 4 < columns)
-        size *= 2;
-    return size;
-}
-
 static tuff_status layer_norm_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const int64_t rows = tuff__shape_rows(&call->inputs[X].shape), columns = tuff__shape_columns(&call->inputs[X].shape);
     const int64_t part = tuff__min_i64(rows, tuff__window_limit(call->target) / columns);
     const bool fused = tuff__call_has(call, RESIDUAL);
+    const uint32_t lanes = tuff__row_lanes(call->target, columns);
     if (part == 0)
         return tuff__fail_window(call, "a row", columns);
     for (int64_t first = 0; first < rows; first += part) {
@@ -173,10 +165,9 @@ static tuff_status layer_norm_record(const tuff_op_call *call, tuff__recorder *r
             .shader = "layer_norm",
             .push_constants = &push,
             .push_constants_size = sizeof push,
-            .local_size_x = row_group_size(columns),
-            .constants = {fused},
-            .constant_count = 1,
-            .group_count = {tuff__groups_for(call->target, count, 1), 1, 1},
+            .constants = {lanes, fused},
+            .constant_count = 2,
+            .group_count = {tuff__groups_for(call->target, count, TUFF__ROW_GROUP / lanes), 1, 1},
             .bindings = {x, call->inputs[WEIGHT].slice, call->inputs[BIAS].slice,
                          fused ? tuff__window(call->inputs[RESIDUAL].slice, first * columns, elements, &push.base) : x,
                          y, tuff__window(call->outputs[1].slice, first, count, &push.row_base),
@@ -353,6 +344,7 @@ static tuff_status backward_record(const tuff_op_call *call, tuff__recorder *rec
     const int64_t rows = tuff__shape_rows(&call->inputs[DX_S].shape);
     const int64_t columns = tuff__shape_columns(&call->inputs[DX_S].shape);
     const int64_t part = tuff__min_i64(rows, tuff__window_limit(call->target) / columns);
+    const uint32_t lanes = tuff__row_lanes(call->target, columns);
     if (part == 0)
         return tuff__fail_window(call, "a row", columns);
     for (int64_t first = 0; first < rows; first += part) {
@@ -362,8 +354,9 @@ static tuff_status backward_record(const tuff_op_call *call, tuff__recorder *rec
             .shader = "layer_norm_backward",
             .push_constants = &push,
             .push_constants_size = sizeof push,
-            .local_size_x = row_group_size(columns),
-            .group_count = {tuff__groups_for(call->target, count, 1), 1, 1},
+            .constants = {lanes},
+            .constant_count = 1,
+            .group_count = {tuff__groups_for(call->target, count, TUFF__ROW_GROUP / lanes), 1, 1},
             .bindings = {tuff__window(call->inputs[DX_S].slice, first * columns, elements, &push.base),
                          call->inputs[DX_WEIGHT].slice,
                          tuff__window(call->inputs[DX_MEAN].slice, first, count, &push.row_base),

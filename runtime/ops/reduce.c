@@ -299,6 +299,7 @@ static tuff_status record_chunks(const tuff_op_call *call, tuff__recorder *recor
     const int64_t n_first = k * pass->chunk, n = tuff__min_i64(v->n - n_first, chunks * pass->chunk);
     const int64_t in = (o * v->n + n_first) * v->inner, in_count = outers * n * v->inner;
     const int64_t out = (o * pass->chunks + k) * v->inner, out_count = outers * chunks * v->inner;
+    const uint32_t lanes = tuff__row_lanes(call->target, tuff__min_i64(n, pass->chunk));
     struct tuff_push_reduce push = {
         .outer = (uint32_t)outers,
         .n = (uint32_t)n,
@@ -312,9 +313,9 @@ static tuff_status record_chunks(const tuff_op_call *call, tuff__recorder *recor
         .shader = pass->rows ? "reduce_row" : "reduce_column",
         .push_constants = &push,
         .push_constants_size = sizeof push,
-        .constants = {pass->kind, pass->flags},
-        .constant_count = 2,
-        .group_count = {pass->rows ? tuff__groups_for(call->target, outers * chunks, 1)
+        .constants = {pass->kind, pass->flags, lanes},
+        .constant_count = pass->rows ? 3 : 2,
+        .group_count = {pass->rows ? tuff__groups_for(call->target, outers * chunks, TUFF__ROW_GROUP / lanes)
                                    : tuff__groups_for(call->target, outers * v->inner, 128),
                         pass->rows ? 1 : (uint32_t)chunks, 1},
         .bindings = {tuff__window(pass->in, in, in_count, &push.in_base),

@@ -7,6 +7,8 @@
 
 #include "../recorder.h"
 
+#include <string.h>
+
 /* 32-bit elements that one binding surely spans, wherever it starts. */
 static inline int64_t tuff__window_limit(const tuff__target *target)
 {
@@ -29,6 +31,20 @@ static inline int64_t tuff__min_i64(int64_t a, int64_t b)
 static inline int64_t tuff__max_i64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
+}
+
+/* Invocations of a workgroup of 128 that share a row of `columns`: about four columns each, so that short rows do not leave
+ * them idle. One on a CPU, where barriers cost more than they bring, unless a rung for GPUs is insisted on, as tests do. A
+ * power of two. */
+enum { TUFF__ROW_GROUP = 128 };
+static inline uint32_t tuff__row_lanes(const tuff__target *target, int64_t columns)
+{
+    if (target->software && (!target->kernel_variant || !strcmp(target->kernel_variant, "t0c")))
+        return 1;
+    uint32_t lanes = 16;
+    while (lanes < TUFF__ROW_GROUP && lanes * 4 < columns)
+        lanes *= 2;
+    return lanes;
 }
 
 /* For a record function that one row of a tensor makes impossible. */
