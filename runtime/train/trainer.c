@@ -497,14 +497,22 @@ static tuff_step_parameters next_parameters(const tuff_trainer *trainer, double 
     return tuff__step_parameters(info->seed, trainer->step, *out_learning_rate, info->adam_beta1, info->adam_beta2);
 }
 
-tuff_status tuff__trainer_walk_step(tuff_trainer *trainer, const tuff_batch *batch, tuff__walk_fn visit, void *user)
+tuff_status tuff__trainer_step_graph(tuff_trainer *trainer, const tuff_batch *batch, tuff_graph **out_graph)
 {
     double learning_rate;
     step_graph *step;
     TUFF_TRY(check_batch(trainer, batch));
     const tuff_step_parameters parameters = next_parameters(trainer, &learning_rate);
     TUFF_TRY(prepare_update(trainer, batch, &parameters, &step));
-    return tuff__walk_graph(step->graph, visit, user);
+    *out_graph = step->graph;
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__trainer_walk_step(tuff_trainer *trainer, const tuff_batch *batch, tuff__walk_fn visit, void *user)
+{
+    tuff_graph *graph = NULL;
+    TUFF_TRY(tuff__trainer_step_graph(trainer, batch, &graph));
+    return tuff__walk_graph(graph, visit, user);
 }
 
 tuff_buffer *tuff__trainer_gradients(const tuff_trainer *trainer)
