@@ -1,4 +1,4 @@
-/* layout.h: push constants of strided_copy.comp. */
+/* layout.h: push constants of strided_copy.comp; its specialization constant 3 says whether both sides are contiguous. */
 #ifndef TUFF_SHADERS_LAYOUT_H
 #define TUFF_SHADERS_LAYOUT_H
 

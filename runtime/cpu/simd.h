@@ -284,6 +284,12 @@ TUFF__DEFINE_SUM(dot_deviation, x[i] * (y[i] - c))
 TUFF__DEFINE_SUM(sum_exp, tuff__expf(x[i] - c))
 TUFF__DEFINE_SUM(sum_offset, x[i] - c)
 
+/* The larger one; a NaN gets in, and no number gets it out. */
+TUFF__INLINE float tuff__larger(float best, float x)
+{
+    return tuff__select((x > best) | (x != x), x, best);
+}
+
 /* The largest x[i], of at least one; NaN where there is one. */
 TUFF__INLINE float tuff__max(const float *x, int64_t count)
 {
@@ -292,15 +298,13 @@ TUFF__INLINE float tuff__max(const float *x, int64_t count)
     for (int lane = 0; lane < TUFF__LANES; lane++)
         lanes[lane] = x[0];
     for (; base + TUFF__LANES <= count; base += TUFF__LANES)
-        for (int lane = 0; lane < TUFF__LANES; lane++) /* a NaN gets in, and x > NaN does not get it out */
-            lanes[lane] = x[base + lane] > lanes[lane] || x[base + lane] != x[base + lane] ? x[base + lane]
-                                                                                           : lanes[lane];
+        for (int lane = 0; lane < TUFF__LANES; lane++)
+            lanes[lane] = tuff__larger(lanes[lane], x[base + lane]);
     for (int64_t i = base; i < count; i++)
-        lanes[i - base] = x[i] > lanes[i - base] || x[i] != x[i] ? x[i] : lanes[i - base];
+        lanes[i - base] = tuff__larger(lanes[i - base], x[i]);
     for (int width = TUFF__LANES / 2; width > 0; width /= 2)
         for (int i = 0; i < width; i++)
-            lanes[i] = lanes[i + width] > lanes[i] || lanes[i + width] != lanes[i + width] ? lanes[i + width]
-                                                                                           : lanes[i];
+            lanes[i] = tuff__larger(lanes[i], lanes[i + width]);
     return lanes[0];
 }
 

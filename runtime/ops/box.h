@@ -33,6 +33,18 @@ static inline int64_t tuff__box_count(const tuff__box *box)
     return box->dims[0] * box->dims[1] * box->dims[2] * box->dims[3];
 }
 
+/* Whether the box's elements lie one after the other, from its offset on. */
+static inline bool tuff__box_is_flat(const tuff__box *box)
+{
+    int64_t stride = 1;
+    for (uint32_t d = 4; d-- > 0;) {
+        if (box->dims[d] != 1 && box->strides[d] != stride)
+            return false;
+        stride *= box->dims[d];
+    }
+    return true;
+}
+
 /* Where element `index` of the box, counted in row-major order, lies. */
 static inline int64_t tuff__box_at(const tuff__box *box, int64_t index)
 {

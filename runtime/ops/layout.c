@@ -68,6 +68,8 @@ static tuff_status record_part(const tuff_op_call *call, tuff__recorder *recorde
         .shader = "strided_copy",
         .push_constants = &push,
         .push_constants_size = sizeof push,
+        .constants = {tuff__box_is_flat(&copy->source) && tuff__box_is_flat(&copy->target)},
+        .constant_count = 1,
         .group_count = {tuff__groups_for(call->target, group_items, 128), 1, 1},
         .bindings = {tuff__window(copy->from->slice, push.source_first, push.source_count, &push.source_base),
                      tuff__window(copy->to->slice, push.target_first, push.target_count, &push.target_base)},

@@ -213,6 +213,35 @@ static void mean_compute_fast(const tuff_op_call *call)
     fast_sum(call, 1.0F / (float)view_of(call).n);
 }
 
+/* The first index of the largest element, which a vectorised pass has found: sought in blocks, vectorised too. */
+TUFF__INLINE int32_t index_of(const float *x, int64_t n, float value)
+{
+    int64_t k = 0;
+    for (; k + SHORT_ROW <= n; k += SHORT_ROW) {
+        int found = 0;
+        for (int64_t i = 0; i < SHORT_ROW; i++)
+            found |= x[k + i] == value || x[k + i] != x[k + i];
+        if (found)
+            break;
+    }
+    while (x[k] != value && x[k] == x[k])
+        k++;
+    return (int32_t)k;
+}
+
+TUFF__SIMD static void max_rows(void *user, int64_t first, int64_t last)
+{
+    const reduce_arrays a = *(const reduce_arrays *)user;
+    for (int64_t r = first; r < last; r++) {
+        const float *x = a.x + r * a.view.n;
+        const float value = tuff__max(x, a.view.n);
+        if (a.values)
+            a.values[r] = value;
+        if (a.indices)
+            a.indices[r] = index_of(x, a.view.n, value);
+    }
+}
+
 static void max_items(void *user, int64_t first, int64_t last)
 {
     const reduce_arrays *a = user;
@@ -226,7 +255,8 @@ static void fast_max(const tuff_op_call *call, float *values, int32_t *indices)
 {
     reduce_arrays arrays = {.x = call->inputs[0].data, .values = values, .indices = indices, .view = view_of(call)};
     const int64_t grain = tuff__max_i64(1, FLAT_GRAIN / arrays.view.n);
-    tuff__pool_run_range(call->pool, arrays.view.outer * arrays.view.inner, grain, max_items, &arrays);
+    tuff__pool_run_range(call->pool, arrays.view.outer * arrays.view.inner, grain,
+                         arrays.view.inner == 1 ? max_rows : max_items, &arrays);
 }
 
 static void max_compute_fast(const tuff_op_call *call)
