@@ -4,8 +4,8 @@
 
 #include "include/shared.h"
 
-/* One dispatch: some batches, a window of queries and a window of keys. Bases count elements from a binding's start to the
- * window's first. */
+/* One dispatch: some batches, a window of queries and a window of keys. Bases count elements from a binding's start to
+ * the window's first. */
 struct tuff_push_attention {
     tuff_uint tq, tk;                  /* all queries and keys: what masks and random numbers count by */
     tuff_uint channels;                /* elements from one row to the next */
@@ -17,6 +17,7 @@ struct tuff_push_attention {
     tuff_uint row_base, lengths_base;  /* of lse and delta [B, H, Tq]; of key_lengths */
     tuff_float scale, keep_scale;
     tuff_uint threshold, site;         /* of dropout */
+    tuff_uint flags;                   /* TUFF_ATTENTION_CAUSAL, ... */
 };
 
 struct tuff_push_attention_delta {
@@ -25,14 +26,16 @@ struct tuff_push_attention_delta {
     tuff_uint q_base, row_base; /* of o and do; of delta */
 };
 
+/* Bits of flags. What changes no loop is not a specialization constant: each of those is a pipeline to compile. */
+#define TUFF_ATTENTION_CAUSAL 1u
+#define TUFF_ATTENTION_LENGTHS 2u   /* key_lengths are given */
+#define TUFF_ATTENTION_CONTINUES 4u /* sums start from what an earlier window left in the outputs */
+#define TUFF_ATTENTION_LAST 8u      /* forward: no further window of keys follows */
+
 /* Ids of specialization constants. */
 #define TUFF_ATTENTION_HEAD_SIZE 3
-#define TUFF_ATTENTION_CAUSAL 4
-#define TUFF_ATTENTION_LENGTHS 5  /* key_lengths are given */
-#define TUFF_ATTENTION_DROPOUT 6
-#define TUFF_ATTENTION_ROWS 7     /* rows of an invocation */
-#define TUFF_ATTENTION_CONTINUE 8 /* sums start from what an earlier window left in the outputs */
-#define TUFF_ATTENTION_LAST 9     /* forward: no further window of keys follows */
-#define TUFF_ATTENTION_FOURS 10   /* t0c: rows may be read four elements at a time */
+#define TUFF_ATTENTION_DROPOUT 4
+#define TUFF_ATTENTION_ROWS 5  /* rows of an invocation */
+#define TUFF_ATTENTION_FOURS 6 /* t0c: rows may be read four elements at a time */
 
 #endif

@@ -34,14 +34,18 @@ void main()
     const uint row_start = push.row_base + (batch * push.heads + head) * push.tq;
 
     float k_sums[ROWS][SHARE], v_sums[ROWS][SHARE];
-    [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-        const uint row = first_row + my_row() + r;
-        [[unroll]] for (uint e = 0u; e < SHARE; e++) {
-            const bool known = continues && row < push.k_count && element_of(e) < head_size;
-            k_sums[r][e] = known ? dk[k_start + row * push.channels + element_of(e)] / push.scale : 0.0;
-            v_sums[r][e] = known ? dv[k_start + row * push.channels + element_of(e)] : 0.0;
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+        [[unroll]] for (uint e = 0u; e < SHARE; e++)
+            k_sums[r][e] = v_sums[r][e] = 0.0;
+    if (has_flag(TUFF_ATTENTION_CONTINUES))
+        [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+            const uint row = min(first_row + my_row() + r, push.k_count - 1u);
+            [[unroll]] for (uint e = 0u; e < SHARE; e++)
+                if (element_of(e) < head_size) {
+                    k_sums[r][e] = dk[k_start + row * push.channels + element_of(e)] / push.scale;
+                    v_sums[r][e] = dv[k_start + row * push.channels + element_of(e)];
+                }
         }
-    }
     // With a causal mask, earlier queries see no key of the tile.
     const uint begin = first_seeing(first_row) / TILE_COLUMNS * TILE_COLUMNS;
     uint end = push.q_count;

@@ -35,7 +35,7 @@ void main()
         own_value[f] = OWN_FOUR(v, k_at, f);
         k_sums[f] = v_sums[f] = vec4(0.0);
     }
-    if (continues)
+    if (has_flag(TUFF_ATTENTION_CONTINUES))
         [[unroll]] for (uint f = 0u; f < FOURS; f++) {
             k_sums[f] = OWN_FOUR(dk, k_at, f) / push.scale;
             v_sums[f] = OWN_FOUR(dv, k_at, f);

@@ -34,9 +34,15 @@ void main()
         row_lse[r] = inside ? lse[row_start + row] : 0.0;
         row_delta[r] = inside ? delta[row_start + row] : 0.0;
         [[unroll]] for (uint e = 0u; e < SHARE; e++)
-            sums[r][e] = continues && inside && element_of(e) < head_size
-                             ? dq[q_start + row * push.channels + element_of(e)] / push.scale : 0.0;
+            sums[r][e] = 0.0;
     }
+    if (has_flag(TUFF_ATTENTION_CONTINUES))
+        [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+            const uint row = min(first_row + my_row() + r, push.q_count - 1u);
+            [[unroll]] for (uint e = 0u; e < SHARE; e++)
+                if (element_of(e) < head_size)
+                    sums[r][e] = dq[q_start + row * push.channels + element_of(e)] / push.scale;
+        }
     const uint end = visible_in_window(batch, min(first_row + TILE_ROWS, push.q_count) - 1u);
 
     for (uint start = 0u; start < end; start += TILE_COLUMNS) {

@@ -33,7 +33,7 @@ void main()
         own_gradient[f] = OWN_FOUR(dout, q_at, f);
         sums[f] = vec4(0.0);
     }
-    if (continues)
+    if (has_flag(TUFF_ATTENTION_CONTINUES))
         [[unroll]] for (uint f = 0u; f < FOURS; f++)
             sums[f] = OWN_FOUR(dq, q_at, f) / push.scale;
 

@@ -26,14 +26,14 @@ void main()
     const uint visible = visible_in_window(batch, row);
     const uint end = visible_in_window(batch, min(first_row + LANES, push.q_count) - 1u);
 
-    float largest = continues ? lse[row_at] : NOTHING_SEEN;
+    float largest = has_flag(TUFF_ATTENTION_CONTINUES) ? lse[row_at] : NOTHING_SEEN;
     float total = largest > NOTHING_SEEN ? 1.0 : 0.0;
     vec4 own[FOURS], sums[FOURS];
     [[unroll]] for (uint f = 0u; f < FOURS; f++) {
         own[f] = push.scale * OWN_FOUR(q, q_at, f);
         sums[f] = vec4(0.0);
     }
-    if (continues)
+    if (has_flag(TUFF_ATTENTION_CONTINUES))
         [[unroll]] for (uint f = 0u; f < FOURS; f++)
             sums[f] = total * OWN_FOUR(o, q_at, f);
 
@@ -73,5 +73,5 @@ void main()
     const float inverse = total > 0.0 ? 1.0 / total : 0.0;
     [[unroll]] for (uint f = 0u; f < FOURS; f++)
         WRITE_FOUR(o, q_at, f, sums[f] * inverse)
-    lse[row_at] = total > 0.0 ? largest + tuff_log(total) : is_last ? 0.0 : NOTHING_SEEN;
+    lse[row_at] = lse_of(largest, total);
 }

@@ -116,16 +116,16 @@ static void describe(const tuff_op_call *call, const tuff__attention_sizes *s, c
         .site = params->site,
     };
     const uint32_t lengths = tuff__attention_lengths_input(call);
+    push->flags = (params->causal ? TUFF_ATTENTION_CAUSAL : 0) |
+                  (tuff__call_has(call, lengths) ? TUFF_ATTENTION_LENGTHS : 0) |
+                  (w->k + w->k_count == s->tk ? TUFF_ATTENTION_LAST : 0);
     *dispatch = (tuff__dispatch){
         .shader = k->shader,
         .push_constants = push,
         .push_constants_size = sizeof *push,
         .constants = {[TUFF_ATTENTION_HEAD_SIZE - 3] = (uint32_t)s->head_size,
-                      [TUFF_ATTENTION_CAUSAL - 3] = params->causal,
-                      [TUFF_ATTENTION_LENGTHS - 3] = tuff__call_has(call, lengths),
                       [TUFF_ATTENTION_DROPOUT - 3] = has_dropout,
                       [TUFF_ATTENTION_ROWS - 3] = k->rows,
-                      [TUFF_ATTENTION_LAST - 3] = w->k + w->k_count == s->tk,
                       [TUFF_ATTENTION_FOURS - 3] = s->head_size % 4 == 0},
         .constant_count = TUFF_ATTENTION_FOURS - 3 + 1,
         .group_count = {1, (uint32_t)s->heads, (uint32_t)w->batches},
@@ -184,7 +184,7 @@ const tuff__variant tuff__attention_backward_variants[TUFF__ATTENTION_BACKWARD_V
 };
 
 /* Up to which head size the kernels that unroll over it pay: beyond, a CPU driver compiles for seconds. */
-enum { LANES_HEAD_SIZE = 128 };
+enum { LANES_HEAD_SIZE = 64 };
 
 static kernel lanes_kernel(const char *shader)
 {
@@ -217,7 +217,7 @@ tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *rec
         tuff__dispatch dispatch;
         describe(call, &s, &w, &k, &push, &dispatch);
         dispatch.group_count[0] = groups(w.q_count, &k);
-        dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.k > 0;
+        push.flags |= w.k > 0 ? TUFF_ATTENTION_CONTINUES : 0;
         dispatch.bindings[5] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
         dispatch.bindings[6] = bind_lse(call->outputs[1].slice, &s, &w, &push.row_base);
         dispatch.bindings[7] = dispatch.bindings[TUFF__ATTENTION_K];
@@ -284,7 +284,7 @@ tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__r
         describe(call, &s, &w, &k, &push, &dispatch);
         bind_gradients(call, &s, &w, &push, &dispatch);
         dispatch.group_count[0] = groups(w.k_count, &k);
-        dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.q > 0;
+        push.flags |= w.q > 0 ? TUFF_ATTENTION_CONTINUES : 0;
         dispatch.bindings[8] = bind_k(call->outputs[0].slice, &s, &w, &push.k_base);
         dispatch.bindings[9] = bind_k(call->outputs[1].slice, &s, &w, &push.k_base);
         dispatch.bindings[10] = dispatch.bindings[TUFF__ATTENTION_Q];
@@ -310,7 +310,7 @@ tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__re
         describe(call, &s, &w, &k, &push, &dispatch);
         bind_gradients(call, &s, &w, &push, &dispatch);
         dispatch.group_count[0] = groups(w.q_count, &k);
-        dispatch.constants[TUFF_ATTENTION_CONTINUE - 3] = w.k > 0;
+        push.flags |= w.k > 0 ? TUFF_ATTENTION_CONTINUES : 0;
         dispatch.bindings[8] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
         dispatch.bindings[9] = dispatch.bindings[TUFF__ATTENTION_K];
         dispatch.bindings[10] = dispatch.bindings[TUFF__ATTENTION_V];

@@ -21,14 +21,20 @@ void main()
     uint visible[ROWS]; // keys of the window
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
         const uint row = first_row + my_row() + r;
-        const bool inside = row < push.q_count;
         visible[r] = visible_in_window(batch, row);
-        largest[r] = continues && inside ? lse[row_start + row] : NOTHING_SEEN;
-        total[r] = largest[r] > NOTHING_SEEN ? 1.0 : 0.0;
+        largest[r] = NOTHING_SEEN;
+        total[r] = 0.0;
         [[unroll]] for (uint e = 0u; e < SHARE; e++)
-            sums[r][e] =
-                total[r] > 0.0 && element_of(e) < head_size ? o[q_start + row * push.channels + element_of(e)] : 0.0;
+            sums[r][e] = 0.0;
     }
+    if (has_flag(TUFF_ATTENTION_CONTINUES))
+        [[unroll]] for (uint r = 0u; r < ROWS; r++) {
+            const uint row = min(first_row + my_row() + r, push.q_count - 1u);
+            largest[r] = lse[row_start + row];
+            total[r] = largest[r] > NOTHING_SEEN ? 1.0 : 0.0;
+            [[unroll]] for (uint e = 0u; e < SHARE; e++)
+                sums[r][e] = element_of(e) < head_size ? o[q_start + row * push.channels + element_of(e)] : 0.0;
+        }
     // The last query of the tile sees the most.
     const uint end = visible_in_window(batch, min(first_row + TILE_ROWS, push.q_count) - 1u);
 
@@ -56,7 +62,7 @@ void main()
             new_largest[r] = largest[r];
             for (uint c = 0u; c < TILE_COLUMNS; c++)
                 new_largest[r] = max(new_largest[r], weights[(my_row() + r) * WEIGHT_STRIDE + c]);
-            const float shrink = largest[r] > NOTHING_SEEN ? tuff_exp(largest[r] - new_largest[r]) : 0.0;
+            const float shrink = tuff_exp(largest[r] - new_largest[r]);
             largest[r] = new_largest[r];
             total[r] *= shrink;
             [[unroll]] for (uint e = 0u; e < SHARE; e++)
@@ -105,6 +111,6 @@ void main()
             if (element_of(e) < head_size)
                 o[q_start + row * push.channels + element_of(e)] = sums[r][e] * inverse;
         if (my_element() == 0u)
-            lse[row_start + row] = total[r] > 0.0 ? largest[r] + tuff_log(total[r]) : is_last ? 0.0 : NOTHING_SEEN;
+            lse[row_start + row] = lse_of(largest[r], total[r]);
     }
 }

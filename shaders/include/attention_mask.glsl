@@ -7,11 +7,13 @@
 
 layout(push_constant) uniform Push { tuff_push_attention push; };
 layout(constant_id = TUFF_ATTENTION_HEAD_SIZE) const uint head_size = 64u;
-layout(constant_id = TUFF_ATTENTION_CAUSAL) const bool causal = false;
-layout(constant_id = TUFF_ATTENTION_LENGTHS) const bool has_lengths = false;
 layout(constant_id = TUFF_ATTENTION_DROPOUT) const bool has_dropout = false;
-layout(constant_id = TUFF_ATTENTION_CONTINUE) const bool continues = false;
-layout(constant_id = TUFF_ATTENTION_LAST) const bool is_last = true;
+
+
+bool has_flag(uint flag)
+{
+    return (push.flags & flag) != 0u;
+}
 
 layout(set = 0, binding = LENGTHS_BINDING) readonly restrict buffer Lengths { int key_lengths[]; };
 layout(set = 0, binding = LENGTHS_BINDING + 1) readonly restrict buffer Step { uint step_parameters[]; };
@@ -22,9 +24,9 @@ const float NOTHING_SEEN = -1e30; // a query's largest score before its first ke
 uint visible_keys(uint batch, uint i)
 {
     int visible = int(push.tk);
-    if (has_lengths)
+    if (has_flag(TUFF_ATTENTION_LENGTHS))
         visible = min(visible, key_lengths[push.lengths_base + batch]);
-    if (causal)
+    if (has_flag(TUFF_ATTENTION_CAUSAL))
         visible = min(visible, int(i) + int(push.tk) - int(push.tq) + 1);
     return uint(max(visible, 0));
 }
@@ -56,5 +58,15 @@ uint visible_in_window(uint batch, uint row)
 // Where the first query that sees key `row` of the window lies in the window of queries.
 uint first_seeing(uint row)
 {
-    return causal ? uint(max(int(push.first_k + row) - int(push.tk) + int(push.tq) - int(push.first_q), 0)) : 0u;
+    if (!has_flag(TUFF_ATTENTION_CAUSAL))
+        return 0u;
+    return uint(max(int(push.first_k + row) - int(push.tk) + int(push.tq) - int(push.first_q), 0));
+}
+
+// The log-sum-exp to leave behind, from a row's largest score and its sum of exp(score - largest).
+float lse_of(float largest, float total)
+{
+    if (total > 0.0)
+        return largest + tuff_log(total);
+    return has_flag(TUFF_ATTENTION_LAST) ? 0.0 : NOTHING_SEEN;
 }
