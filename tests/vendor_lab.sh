@@ -21,5 +21,7 @@ for device in lavapipe swiftshader; do
   printf '\n== testing on %s of the vendor lab\n' "$device"
   "$lab" run "$device" ctest --test-dir build/lab --output-on-failure --timeout 900 -L device -R vulkan0
 done
+printf '\n== translating every module for Metal, as MoltenVK does\n'
+"$lab" run lavapipe sh -ec 'for module in build/lab/shaders/*.spv; do spirv-cross --msl "$module" >/dev/null; done'
 printf '\n== creating every pipeline with the vendors'"'"' shader compilers\n'
 "$lab" each compile build/lab/tuff kernels --device vulkan:0 --quiet
