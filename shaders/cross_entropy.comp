@@ -30,6 +30,8 @@ float loss_of(uint start, int label, float largest, float log_sum, float total)
            push.label_smoothing * (log_sum - tuff_divide(total, float(push.columns)));
 }
 
+const uint BLOCK = TUFF_SUM_BLOCK * LANES;
+
 void reduce_row(uint start, uint columns, uint row)
 {
     const uint lane = gl_LocalInvocationID.x % LANES;
@@ -38,10 +40,15 @@ void reduce_row(uint start, uint columns, uint row)
         largest = max(largest, logits[start + c]);
     largest = tuff_reduce_max(largest, LANES);
     float sum = 0.0, total = 0.0;
-    for (uint c = lane; c < columns; c += LANES) {
-        const float x = logits[start + c] - largest;
-        sum += tuff_exp(x);
-        total += x;
+    for (uint block = lane; block < columns; block += BLOCK) {
+        float part = 0.0, part_total = 0.0;
+        for (uint c = block; c < min(block + BLOCK, columns); c += LANES) {
+            const float x = logits[start + c] - largest;
+            part += tuff_exp(x);
+            part_total += x;
+        }
+        sum += part;
+        total += part_total;
     }
     const float log_sum = tuff_log(tuff_reduce_sum(sum, LANES));
     total = tuff_reduce_sum(total, LANES);

@@ -28,21 +28,31 @@ float load(uint i)
     return RESIDUAL != 0u ? x[i] + residual[i] : x[i];
 }
 
+const uint BLOCK = TUFF_SUM_BLOCK * LANES;
+
 void normalise(uint start, uint columns, uint row)
 {
     const uint lane = gl_LocalInvocationID.x % LANES;
     float sum = 0.0;
-    for (uint c = lane; c < columns; c += LANES) {
-        const float s = load(start + c);
-        if (RESIDUAL != 0u)
-            s_out[start + c] = s;
-        sum += s;
+    for (uint block = lane; block < columns; block += BLOCK) {
+        float part = 0.0;
+        for (uint c = block; c < min(block + BLOCK, columns); c += LANES) {
+            const float s = load(start + c);
+            if (RESIDUAL != 0u)
+                s_out[start + c] = s;
+            part += s;
+        }
+        sum += part;
     }
     const float mean = tuff_divide(tuff_reduce_sum(sum, LANES), float(push.columns));
     float squares = 0.0;
-    for (uint c = lane; c < columns; c += LANES) {
-        const float deviation = load(start + c) - mean;
-        squares += deviation * deviation;
+    for (uint block = lane; block < columns; block += BLOCK) {
+        float part = 0.0;
+        for (uint c = block; c < min(block + BLOCK, columns); c += LANES) {
+            const float deviation = load(start + c) - mean;
+            part += deviation * deviation;
+        }
+        squares += part;
     }
     const float variance = tuff_divide(tuff_reduce_sum(squares, LANES), float(push.columns));
     const float rstd = tuff_rsqrt(variance + push.eps);

@@ -19,15 +19,22 @@ layout(set = 0, binding = 3) readonly restrict buffer Rstd { float rstd_in[]; };
 layout(set = 0, binding = 4) readonly restrict buffer Dy { float dy[]; };
 layout(set = 0, binding = 5) writeonly restrict buffer Dx { float dx[]; };
 
+const uint BLOCK = TUFF_SUM_BLOCK * LANES;
+
 void differentiate(uint start, uint columns, float mean, float rstd)
 {
     const uint lane = gl_LocalInvocationID.x % LANES;
     const float per_column = 1.0 / float(push.columns);
     float sum_g = 0.0, sum_gn = 0.0;
-    for (uint c = lane; c < columns; c += LANES) {
-        const float g = dy[start + c] * weight[c];
-        sum_g += g;
-        sum_gn += g * ((s[start + c] - mean) * rstd);
+    for (uint block = lane; block < columns; block += BLOCK) {
+        float part_g = 0.0, part_gn = 0.0;
+        for (uint c = block; c < min(block + BLOCK, columns); c += LANES) {
+            const float g = dy[start + c] * weight[c];
+            part_g += g;
+            part_gn += g * ((s[start + c] - mean) * rstd);
+        }
+        sum_g += part_g;
+        sum_gn += part_gn;
     }
     const float mean_g = tuff_reduce_sum(sum_g, LANES) * per_column;
     const float mean_gn = tuff_reduce_sum(sum_gn, LANES) * per_column;

@@ -23,12 +23,18 @@ layout(set = 0, binding = 3) writeonly restrict buffer Indices { uint indices[];
 shared float best_value[128];
 shared uint best_index[128];
 
+const uint BLOCK = TUFF_SUM_BLOCK * LANES;
+
 void sum_chunk(uint start, uint begin, uint end, uint place)
 {
     const uint lane = gl_LocalInvocationID.x % LANES;
     float sum = 0.0;
-    for (uint k = begin + lane; k < end; k += LANES)
-        sum += x[start + k];
+    for (uint block = begin + lane; block < end; block += BLOCK) {
+        float part = 0.0;
+        for (uint k = block; k < min(block + BLOCK, end); k += LANES)
+            part += x[start + k];
+        sum += part;
+    }
     sum = tuff_reduce_sum(sum, LANES);
     if (lane == 0u && begin < end)
         values[place] = sum * push.scale;

@@ -5,6 +5,9 @@
 #ifndef TUFF_REDUCE_GLSL
 #define TUFF_REDUCE_GLSL
 
+// What one invocation adds up before it joins its total: long chains of additions would lose digits.
+const uint TUFF_SUM_BLOCK = 32u;
+
 shared float tuff_reduce_space[256];
 
 float tuff_reduce_sum(float x, uint lanes)
