@@ -331,7 +331,7 @@ static tuff_status run_steps(verification *v, side *got, side *want)
 static tuff_status verify_steps(verification *v)
 {
     tuff_device *reference = NULL;
-    side got = {NULL}, want = {NULL};
+    side got = {0}, want = {0};
     v->phase = TUFF_VERIFY_STEPS;
     tuff_status status = tuff_device_create(&(tuff_device_create_info){.device = "reference"}, &reference);
     if (status == TUFF_SUCCESS)
