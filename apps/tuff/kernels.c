@@ -133,6 +133,8 @@ static meaning meaning_of(const char *name)
         meaning meaning;
     } rows[] = {
         {"spills to reg", OTHER}, /* NVK: into other registers, not into memory */
+        {"spilled sgprs", OTHER}, /* RADV: into lanes of vector registers, not into memory */
+        {"pre-sched", OTHER},     /* RADV: an estimate before the last pass */
         {"spill", SPILLS},        /* RADV "Spilled VGPRs", ANV "Spill count", NVK "Spills to memory", Honeykrisp */
         {"stp count", SPILLS},    /* Turnip: stores to private memory */
         {"sgprs", OTHER},         /* RADV: for scalars, and never short */
