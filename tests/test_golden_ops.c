@@ -406,6 +406,39 @@ static void test_adamw(void **state)
         replay_adamw(devices[d]);
 }
 
+/* -- a NaN is the largest of all, as in PyTorch ------------------------------------------------------------------------ */
+
+static void check_nan(tuff_device *device, uint32_t dim, const int32_t *want)
+{
+    const float x[2][3] = {{1.0F, NAN, NAN}, {NAN, 2.0F, NAN}};
+    const int64_t count = dim == 0 ? 3 : 2;
+    tuff_graph *graph = NULL;
+    float values[3];
+    int32_t indices[3];
+    succeed(tuff_graph_create(device, &graph), "nan");
+    const tuff_tensor input = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(2, 3));
+    const tuff_tensor outputs[] = {tuff_max(graph, input, dim), tuff_argmax(graph, input, dim)};
+    succeed(tuff_graph_compile(graph, outputs, 2), "nan");
+    succeed(tuff_graph_write(graph, input, x, sizeof x), "nan");
+    succeed(tuff_graph_run(graph), "nan");
+    succeed(tuff_graph_read(graph, outputs[0], values, (size_t)count * sizeof *values), "nan");
+    succeed(tuff_graph_read(graph, outputs[1], indices, (size_t)count * sizeof *indices), "nan");
+    for (int64_t i = 0; i < count; i++) {
+        assert_true(isnan(values[i]));
+        assert_int_equal(indices[i], want[i]);
+    }
+    tuff_graph_destroy(graph);
+}
+
+static void test_nan(void **state)
+{
+    (void)state;
+    for (size_t d = 0; d < device_count; d++) {
+        check_nan(devices[d], 0, (const int32_t[]){1, 0, 0});
+        check_nan(devices[d], 1, (const int32_t[]){1, 0});
+    }
+}
+
 static bool open_device(const char *name)
 {
     return tuff_device_create(&(tuff_device_create_info){.device = name}, &devices[device_count]) == TUFF_SUCCESS &&
@@ -418,6 +451,7 @@ int main(void)
         cmocka_unit_test(test_complete),
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_nan),
     };
     if (!open_device("reference") || !open_device(tuff__env()->device ? tuff__env()->device : "cpu")) {
         printf("skipped: %s\n", tuff_last_error());
