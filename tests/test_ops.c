@@ -412,6 +412,7 @@ int main(int argc, char **argv)
 #undef TUFF_OP
     };
     tuff_device *reference = NULL;
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* a run that is cut off still says how far it came */
     tuff_set_log(count_errors, NULL);
     if (!open_devices()) {
         printf("skipped: %s\n", tuff_last_error());
