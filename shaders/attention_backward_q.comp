@@ -5,7 +5,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define THREADS_R 8u
-#define THREADS_C 8u
+#define THREADS_C 16u
+#define COLUMNS 2u
 #define CHUNK 32u
 #define LENGTHS_BINDING 6
 #include "include/attention.glsl"
@@ -50,7 +51,7 @@ void main()
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             [[unroll]] for (uint c = 0u; c < COLUMNS; c++)
                 p[r][c] = ds[r][c] = 0.0;
-        for (uint chunk = 0u; chunk < CHUNKS; chunk++) {
+        [[dont_unroll]] for (uint chunk = 0u; chunk < CHUNKS; chunk++) {
             barrier();
             FETCH(row_tile, TILE_ROWS, q, q_start, first_row, push.q_count, chunk)
             FETCH(column_tile, TILE_COLUMNS, k, k_start, start, push.k_count, chunk)
@@ -64,11 +65,11 @@ void main()
         }
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             uvec4 words = uvec4(0u);
-            const uint key = push.first_k + start + my_column(); // a multiple of four
+            const uint key = push.first_k + start + my_column(); // all COLUMNS of them in one block of four
             if (has_dropout)
                 words = random_words(batch, head, push.first_q + first_row + my_row() + r, key / 4u);
             [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
-                const float keep = has_dropout ? keep_factor(words, c) : 1.0;
+                const float keep = has_dropout ? keep_factor(words, key + c) : 1.0;
                 const bool seen = start + my_column() + c < visible[r];
                 const float probability = seen ? tuff_exp(push.scale * p[r][c] - row_lse[r]) : 0.0;
                 weights[(my_row() + r) * WEIGHT_STRIDE + my_column() + c] =

@@ -1,9 +1,11 @@
-// attention_t0: o = softmax(scale·q·kᵀ + mask)·v and its log-sum-exp on any device: 64 invocations, 12.4 KiB shared memory.
+// attention_t0: o = softmax(scale·q·kᵀ + mask)·v and its log-sum-exp on any device: 128 invocations and 12.4 KiB of shared
+// memory.
 // Grid: one workgroup per 8·ROWS queries of a head (include/attention_forward.glsl).
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #define THREADS_R 8u
-#define THREADS_C 8u
+#define THREADS_C 16u
+#define COLUMNS 2u
 #define CHUNK 32u
 #include "include/attention_forward.glsl"

@@ -5,5 +5,6 @@
 #extension GL_GOOGLE_include_directive : require
 #define THREADS_R 16u
 #define THREADS_C 16u
+#define COLUMNS 4u
 #define CHUNK 16u
 #include "include/attention_forward.glsl"

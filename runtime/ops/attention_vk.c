@@ -148,10 +148,11 @@ static uint32_t groups(int64_t rows, const kernel *k)
     return (uint32_t)((rows + tile - 1) / tile);
 }
 
-/* 64 sums an invocation at most, where 8 invocations share a row of this many elements. */
+/* 16 sums an invocation, where 16 invocations share a row of this many elements: with 32, Adreno 6xx and Apple's
+ * compilers spill registers. */
 static uint32_t rows_for(int64_t elements)
 {
-    return elements <= 128 ? 4 : elements <= 256 ? 2 : 1;
+    return elements <= 64 ? 4 : elements <= 128 ? 2 : 1;
 }
 
 static bool supports_any(const tuff__target *target)
@@ -201,7 +202,7 @@ static kernel forward_kernel(const tuff_op_call *call, int64_t head_size)
     if (call->variant == FORWARD_T0C && head_size <= LANES_HEAD_SIZE)
         return lanes_kernel("attention_t0c");
     if (call->variant == FORWARD_T1)
-        return (kernel){.shader = "attention_t1", .rows_of_threads = 16, .rows = 4};
+        return (kernel){.shader = "attention_t1", .rows_of_threads = 16, .rows = rows_for(head_size)};
     return tiled_kernel("attention_t0", head_size);
 }
 

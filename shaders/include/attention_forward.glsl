@@ -43,7 +43,7 @@ void main()
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
             [[unroll]] for (uint c = 0u; c < COLUMNS; c++)
                 scores[r][c] = 0.0;
-        for (uint chunk = 0u; chunk < CHUNKS; chunk++) {
+        [[dont_unroll]] for (uint chunk = 0u; chunk < CHUNKS; chunk++) {
             barrier();
             FETCH(row_tile, TILE_ROWS, q, q_start, first_row, push.q_count, chunk)
             FETCH(column_tile, TILE_COLUMNS, k, k_start, start, push.k_count, chunk)
@@ -60,7 +60,7 @@ void main()
         float new_largest[ROWS];
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             new_largest[r] = largest[r];
-            for (uint c = 0u; c < TILE_COLUMNS; c++)
+            [[dont_unroll]] for (uint c = 0u; c < TILE_COLUMNS; c++)
                 new_largest[r] = max(new_largest[r], weights[(my_row() + r) * WEIGHT_STRIDE + c]);
             const float shrink = tuff_exp(largest[r] - new_largest[r]);
             largest[r] = new_largest[r];
@@ -71,20 +71,20 @@ void main()
         barrier();
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             uvec4 words = uvec4(0u);
-            const uint key = push.first_k + start + my_column(); // a multiple of four
+            const uint key = push.first_k + start + my_column(); // all COLUMNS of them in one block of four
             if (has_dropout)
                 words = random_words(batch, head, push.first_q + first_row + my_row() + r, key / 4u);
             [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
                 float p = start + my_column() + c < visible[r] ? tuff_exp(scores[r][c] - largest[r]) : 0.0;
                 // The sign tells add_weighted's reader below that the element is dropped, but counts in the total.
-                if (has_dropout && words[c] < push.threshold)
+                if (has_dropout && words[(key + c) % 4u] < push.threshold)
                     p = -p;
                 weights[(my_row() + r) * WEIGHT_STRIDE + my_column() + c] = p;
             }
         }
         barrier();
         [[unroll]] for (uint r = 0u; r < ROWS; r++)
-            for (uint c = 0u; c < TILE_COLUMNS; c++)
+            [[dont_unroll]] for (uint c = 0u; c < TILE_COLUMNS; c++)
                 total[r] += abs(weights[(my_row() + r) * WEIGHT_STRIDE + c]);
         if (has_dropout) {
             barrier();
