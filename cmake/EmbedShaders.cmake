@@ -27,7 +27,8 @@ function(tuff_embed_shaders out)
       COMMAND ${CMAKE_COMMAND} -DINPUT=${spirv} -DOUTPUT=${array} -DNAME=${name}
               -P ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/EmbedFile.cmake
       COMMENT "Embedding ${name}.f32.spv")
-    # The allowance stands beside the kernel: "// spill_allowance: 0".
+    # The allowance stands beside the kernel: "// spill_allowance: 0". A changed kernel is read again.
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${kernel})
     file(STRINGS ${kernel} allowance REGEX "spill_allowance: *[0-9]+" LIMIT_COUNT 1)
     string(REGEX REPLACE ".*spill_allowance: *([0-9]+).*" "\\1" allowance "${allowance}")
     if(NOT allowance)
