@@ -1,5 +1,5 @@
-// attention_backward_kv_t0c: dv[j] = sum over i of m·P[i, j]·do[i], dk[j] = scale·sum over i of dS[i, j]·q[i] for Vulkan on a
-// CPU: an invocation is a key.
+// attention_backward_kv_t0c: dv[j] = sum over i of m·P[i, j]·do[i], dk[j] = scale·sum over i of dS[i, j]·q[i] for
+// Vulkan on a CPU: an invocation is a key.
 // Grid: x 16 keys each, y heads, z batches of the dispatch (include/attention_lanes.glsl).
 // spill_allowance: 0
 #version 450

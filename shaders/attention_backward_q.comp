@@ -1,5 +1,5 @@
-// attention_backward_q: dq[i] = scale·sum over j of dS[i, j]·k[j], with P = exp(s - lse) and dS = P·(m·do·v - delta). Rows
-// are queries; the workgroup walks over the keys that they see.
+// attention_backward_q: dq[i] = scale·sum over j of dS[i, j]·k[j], with P = exp(s - lse) and dS = P·(m·do·v - delta).
+// Rows are queries; the workgroup walks over the keys that they see.
 // Grid: x tiles of 8·ROWS queries, y heads, z batches of the dispatch (include/attention.glsl).
 // spill_allowance: 0
 #version 450

@@ -1,5 +1,5 @@
-// attention_t0: o = softmax(scale·q·kᵀ + mask)·v and its log-sum-exp on any device: 128 invocations and 12.4 KiB of shared
-// memory.
+// attention_t0: o = softmax(scale·q·kᵀ + mask)·v and its log-sum-exp on any device: 128 invocations and 12.4 KiB of
+// shared memory.
 // Grid: one workgroup per 8·ROWS queries of a head (include/attention_forward.glsl).
 // spill_allowance: 0
 #version 450

@@ -4,7 +4,8 @@
 
 #include "include/shared.h"
 
-/* One dispatch: a part of the product that fits the bindings. Bases count elements from a binding's start to the part. */
+/* One dispatch: a part of the product that fits the bindings. Bases count elements from a binding's start to the
+ * part. */
 struct tuff_push_matmul {
     tuff_uint m, n, k;                /* of this part */
     tuff_uint lda, ldb, ldc;          /* elements from one stored row to the next */

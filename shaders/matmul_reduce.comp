@@ -1,4 +1,5 @@
-// matmul_reduce: adds the partial sums [batch][split][m][n] of a product whose k was split, in order, and finishes them.
+// matmul_reduce: adds the partial sums [batch][split][m][n] of a product whose k was split, in order, and finishes
+// them.
 // Grid: invocations stride over batch·m·n elements.
 // spill_allowance: 0
 #version 450

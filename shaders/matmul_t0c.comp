@@ -1,5 +1,6 @@
-// matmul_t0c: out = act(alpha·op(a)·op(b) + bias) + residual for Vulkan on a CPU, where shared memory and barriers cost and
-// every load is a gather, so arithmetic per load is everything: 16 x 4 sums in registers, a's elements equal in all lanes.
+// matmul_t0c: out = act(alpha·op(a)·op(b) + bias) + residual for Vulkan on a CPU, where shared memory and barriers
+// cost and every load is a gather, so arithmetic per load is everything: 16 x 4 sums in registers, a's elements equal
+// in all lanes.
 // Grid: x 64 columns each, y 16 rows each, z batch·splits + split. A lane owns 4 columns, 16 apart.
 // spill_allowance: 0
 #version 450

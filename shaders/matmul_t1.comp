@@ -1,4 +1,5 @@
-// matmul_t1: out = act(alpha·op(a)·op(b) + bias) + residual, for devices with 256 invocations and 32 KiB of shared memory.
+// matmul_t1: out = act(alpha·op(a)·op(b) + bias) + residual, for devices with 256 invocations and 32 KiB of shared
+// memory.
 // Grid: one workgroup per 128 x 128 tile (include/matmul_tile.glsl).
 // spill_allowance: 0
 #version 450

@@ -50,15 +50,21 @@ static void check_element(const tuff__sgemm_call *call, const float *before, int
     const double allowed = ldexp((double)(call->k + 4) * (fabs((double)call->alpha) * terms + fabs(want)), -24);
     if (!(fabs(got - want) <= allowed))
         fail_msg("%lldx%lldx%lld transposes %d %d: [%lld, %lld] is %.9g, wanted %.9g +- %.2g", (long long)call->m,
-                 (long long)call->n, (long long)call->k, call->transpose_a, call->transpose_b, (long long)i, (long long)j,
-                 got, want, allowed);
+                 (long long)call->n, (long long)call->k, call->transpose_a, call->transpose_b, (long long)i,
+                 (long long)j, got, want, allowed);
 }
 
 static void check_product(sgemm_function sgemm, int64_t m, int64_t n, int64_t k, int transposes, float beta)
 {
     const int64_t gap = 3; /* between the rows, which must stay as they are */
-    tuff__sgemm_call call = {.transpose_a = (transposes & 1) != 0, .transpose_b = (transposes & 2) != 0, .m = m, .n = n,
-                             .k = k, .alpha = 0.75f, .beta = beta, .ldc = n + gap};
+    tuff__sgemm_call call = {.transpose_a = (transposes & 1) != 0,
+                             .transpose_b = (transposes & 2) != 0,
+                             .m = m,
+                             .n = n,
+                             .k = k,
+                             .alpha = 0.75f,
+                             .beta = beta,
+                             .ldc = n + gap};
     call.lda = (call.transpose_a ? m : k) + gap;
     call.ldb = (call.transpose_b ? k : n) + gap;
     float *a = random_array((call.transpose_a ? k : m) * call.lda + 1);
@@ -84,8 +90,9 @@ static void check_product(sgemm_function sgemm, int64_t m, int64_t n, int64_t k,
 
 static void check_products(sgemm_function sgemm)
 {
-    const int64_t sizes[][3] = {{1, 1, 1},    {1, 33, 7},    {5, 1, 3},     {12, 32, 192},  {13, 33, 193}, {11, 31, 191},
-                                {72, 64, 40}, {73, 65, 129}, {71, 63, 385}, {145, 17, 257}, {3, 5, 0}};
+    const int64_t sizes[][3] = {{1, 1, 1},     {1, 33, 7},     {5, 1, 3},    {12, 32, 192},
+                                {13, 33, 193}, {11, 31, 191},  {72, 64, 40}, {73, 65, 129},
+                                {71, 63, 385}, {145, 17, 257}, {3, 5, 0}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int transposes = 0; transposes < 4; transposes++)
             for (int beta = 0; beta < 3; beta++)

@@ -1,7 +1,7 @@
-// attention.glsl: what the tiled attention kernels share. A workgroup owns TILE_ROWS rows (queries, or keys for dK and dV)
-// of one head and walks over the other side in tiles of TILE_COLUMNS. Scores and their gradients are products of the two
-// tiles over the head size, fetched into shared memory CHUNK elements at a time; an invocation keeps ROWS x COLUMNS of them
-// in registers, and ROWS rows of its own share of the head size as sums.
+// attention.glsl: what the tiled attention kernels share. A workgroup owns TILE_ROWS rows (queries, or keys for dK and
+// dV) of one head and walks over the other side in tiles of TILE_COLUMNS. Scores and their gradients are products of
+// the two tiles over the head size, fetched into shared memory CHUNK elements at a time; an invocation keeps ROWS x
+// COLUMNS of them in registers, and ROWS rows of its own share of the head size as sums.
 // The kernel defines THREADS_R, THREADS_C (rows and columns of invocations), COLUMNS, CHUNK, LENGTHS_BINDING.
 // Loops over tiles are unrolled by hand and no further: compilers that unroll them whole run out of registers.
 #include "include/attention_mask.glsl"

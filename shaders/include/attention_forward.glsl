@@ -1,5 +1,5 @@
-// attention_forward.glsl: o = softmax(scale·q·kᵀ + mask)·v and lse, by the online softmax of Milakov & Gimelshein 2018: each
-// tile of keys raises a row's maximum and rescales what was summed so far. Rows are queries.
+// attention_forward.glsl: o = softmax(scale·q·kᵀ + mask)·v and lse, by the online softmax of Milakov & Gimelshein
+// 2018: each tile of keys raises a row's maximum and rescales what was summed so far. Rows are queries.
 // Grid: x tiles of TILE_ROWS queries, y heads, z batches of the dispatch.
 #define LENGTHS_BINDING 3
 #include "include/attention.glsl"

@@ -1,7 +1,7 @@
-// attention_lanes.glsl: attention for Vulkan on a CPU, where shared memory and barriers cost: an invocation owns a whole row
-// of one head (a query, or a key for dK and dV) and walks over the other side row by row, whose elements are then equal in all
-// lanes. Loops over the head are unrolled, so that its sums stay in registers; every load in them costs the driver's compiler
-// time, so there is one of each. The kernel defines LENGTHS_BINDING.
+// attention_lanes.glsl: attention for Vulkan on a CPU, where shared memory and barriers cost: an invocation owns a
+// whole row of one head (a query, or a key for dK and dV) and walks over the other side row by row, whose elements are
+// then equal in all lanes. Loops over the head are unrolled, so that its sums stay in registers; every load in them
+// costs the driver's compiler time, so there is one of each. The kernel defines LENGTHS_BINDING.
 #include "include/attention_mask.glsl"
 
 const uint LANES = 16u;
@@ -10,8 +10,8 @@ layout(constant_id = TUFF_ATTENTION_FOURS) const bool in_fours = false;
 
 const uint FOURS = (head_size + 3u) / 4u;
 
-// Four elements of a row that starts at AT; zeros beyond the head. The row is the invocation's own, or one that is equal in
-// all lanes.
+// Four elements of a row that starts at AT; zeros beyond the head. The row is the invocation's own, or one that is
+// equal in all lanes.
 #define OWN_FOUR(BUFFER, AT, FOUR)                                                                                     \
     vec4(BUFFER[(AT) + 4u * (FOUR)], 4u * (FOUR) + 1u < head_size ? BUFFER[(AT) + 4u * (FOUR) + 1u] : 0.0,             \
          4u * (FOUR) + 2u < head_size ? BUFFER[(AT) + 4u * (FOUR) + 2u] : 0.0,                                         \

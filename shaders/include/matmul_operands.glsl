@@ -1,5 +1,5 @@
-// matmul_operands.glsl: a and b of the matmul kernels, each bound twice: element by element, and in fours where the sizes
-// allow it (`vectors`).
+// matmul_operands.glsl: a and b of the matmul kernels, each bound twice: element by element, and in fours where the
+// sizes allow it (`vectors`).
 #define BIAS_BINDING 2
 #include "include/matmul.glsl"
 

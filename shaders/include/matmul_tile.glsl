@@ -1,6 +1,6 @@
-// matmul_tile.glsl: the tiled matmul. A workgroup owns a TILE_M x TILE_N tile of out and walks over k in steps of TILE_K:
-// both operands' pieces lie in shared memory with k slowest, whatever their layout in memory; an invocation keeps
-// REG_M x REG_N sums in registers, and fetches the next step's piece into registers while it computes this one.
+// matmul_tile.glsl: the tiled matmul. A workgroup owns a TILE_M x TILE_N tile of out and walks over k in steps of
+// TILE_K: both operands' pieces lie in shared memory with k slowest, whatever their layout in memory; an invocation
+// keeps REG_M x REG_N sums in registers, and fetches the next step's piece into registers while it computes this one.
 // Grid: x tiles along n, y tiles along m, z batch·splits + split.
 // The kernel defines THREADS, TILE_M, TILE_N, TILE_K, REG_M, REG_N; REG_* are multiples of 4.
 #include "include/matmul_operands.glsl"
@@ -85,8 +85,8 @@ void keep_b(uint slot, vec4 value)
     tile_b[at + 3u * step] = value.w;
 }
 
-// Register r of an invocation stands for row (or column) spread(r, its number, the tile's size): groups of four, so that
-// neighbours read neighbouring vectors.
+// Register r of an invocation stands for row (or column) spread(r, its number, the tile's size): groups of four, so
+// that neighbours read neighbouring vectors.
 uint spread(uint r, uint number, uint tile, uint registers)
 {
     return r / 4u * (tile / (registers / 4u)) + number * 4u + r % 4u;

@@ -37,8 +37,7 @@
 TUFF_CASES(
     attention,
     /* head sizes */
-    {.inputs = {QKV(1, 1, 1, 1)}, PARAMS(1, .scale = 1.0f)},
-    {.inputs = {QKV(1, 3, 5, 24)}, PARAMS(2, .scale = 0.5f)},
+    {.inputs = {QKV(1, 1, 1, 1)}, PARAMS(1, .scale = 1.0f)}, {.inputs = {QKV(1, 3, 5, 24)}, PARAMS(2, .scale = 0.5f)},
     {.inputs = {QKV(2, 33, 33, 40)}, PARAMS(2, .scale = 0.25f)},
     {.inputs = {QKV(1, 31, 65, 66)}, PARAMS(2, .scale = 0.2f)},
     {.inputs = {QKV(1, 40, 35, 160)}, PARAMS(2, .scale = 0.1f)},
@@ -69,6 +68,7 @@ TUFF_CASES(
     {.inputs = {QKV(1, 130, 130, 128)}, PARAMS(2, .scale = 0.125f), .no_gradient = "slow"},
     /* one batch that exceeds a small binding: windows of queries and keys */
     {.inputs = {QKV(2, 150, 210, 120), LENGTHS(209, 90)}, PARAMS(6, .scale = 0.14f), .no_gradient = "slow"},
+    {.inputs = {QKV(1, 67, 131, 129), LENGTHS(127)}, PARAMS(1, .scale = 0.1f), .no_gradient = "slow"},
     {.inputs = {QKV(1, 210, 210, 120), ABSENT, STEP},
      PARAMS(10, .scale = 0.14f, .causal = true, .dropout = 0.1f),
      .no_gradient = "slow"});
@@ -99,10 +99,14 @@ TUFF_CASES(attention_delta, {.inputs = {ROWS(1, 1, 1), ROWS(1, 1, 1)}, PARAMS(1,
          PARAMS(1, .scale = 0.1f, .dropout = 0.5f)},                                                                   \
         {.inputs = {QKV(2, 40, 66, 36), GRADIENTS(2, 3, 40, 36), LENGTHS(66, 31), STEP},                               \
          PARAMS(3, .scale = 0.3f, .causal = true, .dropout = 0.5f, .site = 9)},                                        \
-        {.inputs = {QKV(2, 128, 128, 40), GRADIENTS(2, 2, 128, 40), LENGTHS(128, 77)}, PARAMS(2, .scale = 0.1767767f)},\
+        {.inputs = {QKV(2, 128, 128, 40), GRADIENTS(2, 2, 128, 40), LENGTHS(128, 77)},                                 \
+         PARAMS(2, .scale = 0.1767767f)},                                                                              \
         {.inputs = {QKV(2, 150, 210, 120), GRADIENTS(2, 6, 150, 120), LENGTHS(209, 90)}, PARAMS(6, .scale = 0.14f)},   \
-        {.inputs = {QKV(1, 210, 210, 120), GRADIENTS(1, 10, 210, 120), ABSENT, STEP},                                  \
-         PARAMS(10, .scale = 0.14f, .causal = true, .dropout = 0.1f)}
+        {.inputs = {QKV(1, 67, 131, 129), GRADIENTS(1, 1, 67, 129), LENGTHS(127)}, PARAMS(1, .scale = 0.1f)},          \
+    {                                                                                                                  \
+        .inputs = {QKV(1, 210, 210, 120), GRADIENTS(1, 10, 210, 120), ABSENT, STEP},                                   \
+        PARAMS(10, .scale = 0.14f, .causal = true, .dropout = 0.1f)                                                    \
+    }
 
 TUFF_CASES(attention_backward_kv, BACKWARD_CASES);
 TUFF_CASES(attention_backward_q, BACKWARD_CASES);
