@@ -48,6 +48,12 @@ static void put_number(tuff__json_writer *writer, const char *key, double value)
     tuff__json_write_double(writer, value);
 }
 
+static void put_count(tuff__json_writer *writer, const char *key, uint64_t value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_int(writer, (int64_t)value);
+}
+
 static void put_string(tuff__json_writer *writer, const char *key, const char *value)
 {
     tuff__json_key(writer, key);
@@ -61,7 +67,7 @@ static void put_result(void *user, const tuff__bench_result *r)
     put_string(writer, "kind", r->step ? "step" : "operator");
     put_string(writer, "name", r->name);
     put_string(writer, "shape", r->shape);
-    put_number(writer, "runs", r->runs);
+    put_count(writer, "runs", r->runs);
     put_number(writer, "seconds", r->seconds);
     put_number(writer, "fastest_seconds", r->fastest);
     put_number(writer, "host_seconds", r->host_seconds);
@@ -71,11 +77,11 @@ static void put_result(void *user, const tuff__bench_result *r)
     put_number(writer, "bytes_per_second", r->bytes / r->seconds);
     put_number(writer, "flops_share", r->flops_share);
     put_number(writer, "bytes_share", r->bytes_share);
-    put_number(writer, "dispatch_count", r->dispatch_count);
-    put_number(writer, "submit_count", r->submit_count);
+    put_count(writer, "dispatch_count", r->dispatch_count);
+    put_count(writer, "submit_count", r->submit_count);
     if (r->step) {
-        put_number(writer, "activation_size", (double)r->activation_size);
-        put_number(writer, "activation_live", (double)r->activation_live);
+        put_count(writer, "activation_size", r->activation_size);
+        put_count(writer, "activation_live", r->activation_live);
     }
     tuff__json_end_object(writer);
 }

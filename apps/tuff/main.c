@@ -1,6 +1,7 @@
 /* main.c: owns the choice of a subcommand. */
 #include "args.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,21 +31,31 @@ static int help(FILE *to)
     return to == stdout ? 0 : 2;
 }
 
+/* Answers that did not arrive are a failure: the next program of a pipeline must not believe an empty one. */
+static int close_output(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "tuff: standard output: cannot write%s%s\n", errno ? ": " : "", errno ? strerror(errno) : "");
+    return code ? code : 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
         return help(stderr);
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-        return help(stdout);
+        return close_output(help(stdout));
     if (!strcmp(argv[1], "--version")) {
         printf("tuff %s\n", tuff_version());
-        return 0;
+        return close_output(0);
     }
     const char *names[sizeof commands / sizeof commands[0]] = {NULL};
     for (const command *c = commands; c->name; c++) {
         names[c - commands] = c->name;
         if (!strcmp(argv[1], c->name))
-            return c->run(argc - 1, argv + 1);
+            return close_output(c->run(argc - 1, argv + 1));
     }
     const char *nearest = tuff__nearest(argv[1], names);
     fprintf(stderr, "tuff: there is no command '%s'%s%s (tuff --help)\n", argv[1], nearest ? "; the nearest is " : "",
