@@ -1,6 +1,6 @@
 /*
- * test_cli.c: the command itself, run as a user runs it: help, exit codes, what is refused and in which words, and that no
- * failure touches an earlier output. Exit codes: 0 done, 1 could not be done, 2 not understood.
+ * test_cli.c: the command itself, run as a user runs it: help, exit codes, what is refused and in which words, and that
+ * no failure touches an earlier output. Exit codes: 0 done, 1 could not be done, 2 not understood.
  */
 #include "check_file.h"
 #include "io/file.h"

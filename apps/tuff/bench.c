@@ -114,11 +114,11 @@ static tuff_status bench_table(tuff_device *device, const tuff__bench_info *info
     const tuff_device_properties *properties = tuff_device_get_properties(device);
     tuff__bench_peak peak;
     bool in_steps = false;
-    printf("%s with %s\n\n%-28s %-26s %12s %9s %6s %9s %6s\n", properties->name, properties->driver, "operator", "shape",
-           "time", "GFLOP/s", "peak", "GB/s", "peak");
+    printf("%s with %s\n\n%-28s %-26s %12s %9s %6s %9s %6s\n", properties->name, properties->driver, "operator",
+           "shape", "time", "GFLOP/s", "peak", "GB/s", "peak");
     TUFF_TRY(tuff__bench_run(device, info, print_result, &in_steps, &peak));
-    printf("\ntime: median of at least 5 runs, host included. peak: of %.2f GFLOP/s, a matrix product of 1024x1024x1024,\n"
-           "and of %.2f GB/s, a copy of 32 MiB, both measured here; what fits into caches goes above it.\n",
+    printf("\ntime: median of at least 5 runs, host included. peak: of %.2f GFLOP/s, a matrix product of\n"
+           "1024x1024x1024, and of %.2f GB/s, a copy of 32 MiB, both measured here; what fits into caches goes above it.\n",
            peak.flops_per_second / 1e9, peak.bytes_per_second / 1e9);
     return TUFF_SUCCESS;
 }
@@ -156,8 +156,8 @@ int tuff__cmd_bench(int argc, char **argv)
     tuff__args args = {
         .command = "bench",
         .usage = "",
-        .summary = "Measures operators and whole steps on a device: time, GFLOP/s, GB/s and their share of what the device "
-                   "reached in a large matrix product and a large copy; for steps the host's time and the memory of "
+        .summary = "Measures operators and whole steps on a device: time, GFLOP/s, GB/s and their share of what the "
+                   "device reached in a large matrix product and a large copy; for steps the host's time and the memory of "
                    "activations.",
         .epilogue = "Examples:\n  tuff bench --device vulkan:0 --filter matmul",
         .options = options,

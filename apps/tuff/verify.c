@@ -22,7 +22,8 @@ static void print_record(const tuff_verify_record *record)
 {
     char shape[TUFF__SHAPE_TEXT];
     printf("%-9s %-26s %-6s %-50s %s %-18s %10.3g  %.3f ms\n", tuff__verify_phase_name(record->phase), record->op,
-           record->variant, tuff__verify_place(record), tuff__dtype_name(record->dtype), tuff__shape_text(&record->shape, shape),
+           record->variant, tuff__verify_place(record), tuff__dtype_name(record->dtype),
+           tuff__shape_text(&record->shape, shape),
            record->ratio, record->seconds * 1e3);
 }
 
@@ -67,7 +68,8 @@ static void print_failure(const tuff_verify_report *report, const tuff_verify_re
     char text[256], shape[TUFF__SHAPE_TEXT];
     tuff_verify_record_text(record, text);
     printf("\n%s%s%s at %s, result %u, %s %s, %s\n", record->op, record->variant[0] ? " " : "", record->variant,
-           tuff__verify_place(record), record->output, tuff__dtype_name(record->dtype), tuff__shape_text(&record->shape, shape),
+           tuff__verify_place(record), record->output, tuff__dtype_name(record->dtype),
+           tuff__shape_text(&record->shape, shape),
            tuff__verify_phase_name(record->phase));
     printf("  on %s, %s\n  %s (element %llu)\n", report->device.name, report->device.driver, text,
            (unsigned long long)record->worst);
@@ -190,8 +192,8 @@ static int parse(verify_options *o, int argc, char **argv, const char **out_mode
         .command = "verify",
         .usage = "MODEL",
         .summary = "Runs every operator of a model on a device and on the CPU reference, from the same inputs, and "
-                   "compares every element of every result. Leaves with 1 when one is outside its allowance. MODEL is a "
-                   "Hugging Face folder or the id of one in the local cache.",
+                   "compares every element of every result. Leaves with 1 when one is outside its allowance. MODEL is "
+                   "a Hugging Face folder or the id of one in the local cache.",
         .epilogue = "Examples:\n  tuff verify my-model --train --device vulkan:0 --html report.html",
         .options = options,
         .max_positionals = 1,

@@ -1,6 +1,6 @@
 /*
- * bench.h: how fast a device runs operators and whole steps. Two measurements stand for the device's peak: FLOP/s of the
- * largest matrix product and bytes/s of a large copy; every other share is of these, not of a data sheet.
+ * bench.h: how fast a device runs operators and whole steps. Two measurements stand for the device's peak: FLOP/s of
+ * the largest matrix product and bytes/s of a large copy; every other share is of these, not of a data sheet.
  */
 #ifndef TUFF_RUNTIME_BENCH_H
 #define TUFF_RUNTIME_BENCH_H

@@ -1,4 +1,4 @@
-/* bench_cases.c: owns the operators that `tuff bench` measures: shapes of MiniLM (hidden 384, 12 heads) at 1,024 tokens. */
+/* bench_cases.c: owns the operators that `tuff bench` measures: MiniLM's shapes (hidden 384, 12 heads), 1,024 tokens. */
 #include "bench.h"
 
 #include "../ops/attention.h"
@@ -41,12 +41,14 @@ const tuff__bench_case tuff__bench_cases[] = {
     {"attention", "8x128, 12 heads of 32", .op = TUFF__OP_ATTENTION, HEADS, {QKV}, 3},
     {"attention_delta", "8x128, 12 heads of 32", .op = TUFF__OP_ATTENTION_DELTA, HEADS,
      {ROWS(8, 128, 384), ROWS(8, 128, 384)}, 2},
-    {"attention_backward_kv", "8x128, 12 heads of 32", .op = TUFF__OP_ATTENTION_BACKWARD_KV, HEADS, {QKV, GRADIENTS}, 6},
+    {"attention_backward_kv", "8x128, 12 heads of 32", .op = TUFF__OP_ATTENTION_BACKWARD_KV, HEADS,
+     {QKV, GRADIENTS}, 6},
     {"attention_backward_q", "8x128, 12 heads of 32", .op = TUFF__OP_ATTENTION_BACKWARD_Q, HEADS, {QKV, GRADIENTS}, 6},
     {"layer_norm residual", "1024x384", .op = TUFF__OP_LAYER_NORM, PARAMS(tuff__layer_norm_params, 1e-12F),
      {MATRIX(1024, 384), VECTOR(384), VECTOR(384), MATRIX(1024, 384)}, 4},
     {"layer_norm_backward", "1024x384", .op = TUFF__OP_LAYER_NORM_BACKWARD,
-     .inputs = {MATRIX(1024, 384), VECTOR(384), VECTOR(1024), AROUND(1024, 1, 0.1F), MATRIX(1024, 384)}, .input_count = 5},
+     .inputs = {MATRIX(1024, 384), VECTOR(384), VECTOR(1024), AROUND(1024, 1, 0.1F), MATRIX(1024, 384)},
+     .input_count = 5},
     {"layer_norm_backward_affine", "1024x384", .op = TUFF__OP_LAYER_NORM_BACKWARD_AFFINE,
      .inputs = {MATRIX(1024, 384), VECTOR(1024), AROUND(1024, 1, 0.1F), MATRIX(1024, 384)}, .input_count = 4},
     {"gelu", "1024x1536", .op = TUFF__OP_GELU, .inputs = {MATRIX(1024, 1536)}, .input_count = 1},

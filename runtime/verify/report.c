@@ -1,6 +1,6 @@
 /*
- * report.c: owns what a finished report says: the grouping by operator, the verdict, and the JSON and JUnit files. The page
- * is report_html.c's. It judges nothing anew.
+ * report.c: owns what a finished report says: the grouping by operator, the verdict, and the JSON and JUnit files. The
+ * page is report_html.c's. It judges nothing anew.
  */
 #include "verify.h"
 
@@ -80,8 +80,8 @@ void tuff__verify_verdict(const tuff_verify_report *report, char text[TUFF__VERD
         snprintf(text, TUFF__VERDICT_TEXT, "Nothing was compared on %s.", device);
     else if (!first)
         snprintf(text, TUFF__VERDICT_TEXT,
-                 "All %zu results on %s agree with the CPU reference; the nearest to its allowance is %s at %s, at %.3g "
-                 "of it.",
+                 "All %zu results on %s agree with the CPU reference; the nearest to its allowance is %s at %s, at "
+                 "%.3g of it.",
                  report->count, device, worst->op, tuff__verify_place(worst), worst->ratio);
     else
         snprintf(text, TUFF__VERDICT_TEXT,

@@ -1,6 +1,6 @@
 /*
- * report_html.c: owns the look of `tuff verify --html`: one page that needs nothing from outside. It draws what the report
- * holds and computes nothing new.
+ * report_html.c: owns the look of `tuff verify --html`: one page that needs nothing from outside. It draws what the
+ * report holds and computes nothing new.
  */
 #include "verify.h"
 

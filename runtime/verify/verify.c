@@ -360,7 +360,7 @@ static tuff_status verify_all(verification *v)
     if (status == TUFF_SUCCESS && v->info.train && !v->stopped)
         status = verify_training(v, model);
     tuff_model_destroy(model);
-    /* After a wrong operator every step is wrong too, or not finite, which would end in an error instead of a report. */
+    /* After a wrong operator every step is wrong too, or not finite, which would end in an error, not in a report. */
     if (status == TUFF_SUCCESS && v->info.train && !v->stopped && v->report->failures == 0)
         status = verify_steps(v);
     return status == TUFF_SUCCESS ? v->status : status;

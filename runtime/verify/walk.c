@@ -167,8 +167,8 @@ static bool holds_input(const tuff_graph *graph, const tuff_buffer *buffer)
     return false;
 }
 
-/* Overwrites what operators left with NaN: an operator that a missing barrier lets run too early must not find the walk's
- * results, which are right, in its inputs. */
+/* Overwrites what operators left with NaN: an operator that a missing barrier lets run too early must not find the
+ * walk's results, which are right, in its inputs. */
 static tuff_status scramble(const tuff_graph *graph)
 {
     enum { CHUNK = 1 << 20 };
