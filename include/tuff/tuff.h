@@ -4,6 +4,11 @@
 
 #include "tuff/device.h"
 #include "tuff/graph.h"
+#include "tuff/model.h"
+#include "tuff/pipeline.h"
 #include "tuff/status.h"
+#include "tuff/tokenizer.h"
+#include "tuff/train.h"
+#include "tuff/verify.h"
 
 #endif
