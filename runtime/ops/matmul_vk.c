@@ -26,9 +26,10 @@ static bool supports_any(const tuff__target *target)
     return true;
 }
 
+/* Not on a processor: shared memory and barriers cost there, and compiling and timing it to learn that takes seconds. */
 static bool supports_t1(const tuff__target *target)
 {
-    return target->max_workgroup_invocations >= 256 && target->max_shared_memory_size >= 32768;
+    return !target->software && target->max_workgroup_invocations >= 256 && target->max_shared_memory_size >= 32768;
 }
 
 static bool supports_t0c(const tuff__target *target)
