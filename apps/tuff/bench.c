@@ -42,46 +42,28 @@ static void print_result(void *user, const tuff__bench_result *r)
 
 /* -- JSON --------------------------------------------------------------------------------------------------------- */
 
-static void put_number(tuff__json_writer *writer, const char *key, double value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_double(writer, value);
-}
-
-static void put_count(tuff__json_writer *writer, const char *key, uint64_t value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_int(writer, (int64_t)value);
-}
-
-static void put_string(tuff__json_writer *writer, const char *key, const char *value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_string(writer, value);
-}
-
 static void put_result(void *user, const tuff__bench_result *r)
 {
     tuff__json_writer *writer = user;
     tuff__json_begin_object(writer);
-    put_string(writer, "kind", r->step ? "step" : "operator");
-    put_string(writer, "name", r->name);
-    put_string(writer, "shape", r->shape);
-    put_count(writer, "runs", r->runs);
-    put_number(writer, "seconds", r->seconds);
-    put_number(writer, "fastest_seconds", r->fastest);
-    put_number(writer, "host_seconds", r->host_seconds);
-    put_number(writer, "flops", r->flops);
-    put_number(writer, "bytes", r->bytes);
-    put_number(writer, "flops_per_second", r->flops / r->seconds);
-    put_number(writer, "bytes_per_second", r->bytes / r->seconds);
-    put_number(writer, "flops_share", r->flops_share);
-    put_number(writer, "bytes_share", r->bytes_share);
-    put_count(writer, "dispatch_count", r->dispatch_count);
-    put_count(writer, "submit_count", r->submit_count);
+    tuff__json_put_string(writer, "kind", r->step ? "step" : "operator");
+    tuff__json_put_string(writer, "name", r->name);
+    tuff__json_put_string(writer, "shape", r->shape);
+    tuff__json_put_count(writer, "runs", r->runs);
+    tuff__json_put_double(writer, "seconds", r->seconds);
+    tuff__json_put_double(writer, "fastest_seconds", r->fastest);
+    tuff__json_put_double(writer, "host_seconds", r->host_seconds);
+    tuff__json_put_double(writer, "flops", r->flops);
+    tuff__json_put_double(writer, "bytes", r->bytes);
+    tuff__json_put_double(writer, "flops_per_second", r->flops / r->seconds);
+    tuff__json_put_double(writer, "bytes_per_second", r->bytes / r->seconds);
+    tuff__json_put_double(writer, "flops_share", r->flops_share);
+    tuff__json_put_double(writer, "bytes_share", r->bytes_share);
+    tuff__json_put_count(writer, "dispatch_count", r->dispatch_count);
+    tuff__json_put_count(writer, "submit_count", r->submit_count);
     if (r->step) {
-        put_count(writer, "activation_size", r->activation_size);
-        put_count(writer, "activation_live", r->activation_live);
+        tuff__json_put_count(writer, "activation_size", r->activation_size);
+        tuff__json_put_count(writer, "activation_live", r->activation_live);
     }
     tuff__json_end_object(writer);
 }
@@ -92,9 +74,9 @@ static tuff_status bench_json(tuff_device *device, const tuff__bench_info *info)
     tuff__json_writer writer = {0};
     tuff__bench_peak peak;
     tuff__json_begin_object(&writer);
-    put_string(&writer, "tuff", tuff_version());
-    put_string(&writer, "device", properties->name);
-    put_string(&writer, "driver", properties->driver);
+    tuff__json_put_string(&writer, "tuff", tuff_version());
+    tuff__json_put_string(&writer, "device", properties->name);
+    tuff__json_put_string(&writer, "driver", properties->driver);
     tuff__json_key(&writer, "results");
     tuff__json_begin_array(&writer);
     const tuff_status status = tuff__bench_run(device, info, put_result, &writer, &peak);
@@ -103,8 +85,8 @@ static tuff_status bench_json(tuff_device *device, const tuff__bench_info *info)
         return status;
     }
     tuff__json_end_array(&writer);
-    put_number(&writer, "peak_flops_per_second", peak.flops_per_second);
-    put_number(&writer, "peak_bytes_per_second", peak.bytes_per_second);
+    tuff__json_put_double(&writer, "peak_flops_per_second", peak.flops_per_second);
+    tuff__json_put_double(&writer, "peak_bytes_per_second", peak.bytes_per_second);
     tuff__json_end_object(&writer);
     return tuff__json_finish_line(&writer, stdout, "standard output");
 }

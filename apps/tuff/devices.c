@@ -90,57 +90,39 @@ static void print_list(const tuff_device_properties *devices, size_t count, cons
 
 /* -- json --------------------------------------------------------------------------------------------------------- */
 
-static void write_int(tuff__json_writer *writer, const char *key, uint64_t value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_int(writer, (int64_t)value);
-}
-
-static void write_bool(tuff__json_writer *writer, const char *key, bool value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_bool(writer, value);
-}
-
-static void write_string(tuff__json_writer *writer, const char *key, const char *value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_string(writer, value);
-}
-
 static void write_vulkan(tuff__json_writer *writer, const tuff_device_properties *d)
 {
-    write_int(writer, "api_version", d->api_version);
-    write_int(writer, "vendor_id", d->vendor_id);
-    write_int(writer, "device_id", d->device_id);
-    write_int(writer, "driver_version", d->driver_version);
-    write_int(writer, "max_storage_buffer_range", d->max_storage_buffer_range);
-    write_int(writer, "max_memory_allocation_size", d->max_memory_allocation_size);
-    write_int(writer, "max_shared_memory_size", d->max_shared_memory_size);
-    write_int(writer, "max_workgroup_invocations", d->max_workgroup_invocations);
-    write_int(writer, "subgroup_size", d->subgroup_size);
-    write_bool(writer, "shader_float16", d->shader_float16);
-    write_bool(writer, "storage_buffer_16bit", d->storage_buffer_16bit);
-    write_bool(writer, "buffer_device_address", d->buffer_device_address);
-    write_bool(writer, "unified_memory", d->unified_memory);
+    tuff__json_put_count(writer, "api_version", d->api_version);
+    tuff__json_put_count(writer, "vendor_id", d->vendor_id);
+    tuff__json_put_count(writer, "device_id", d->device_id);
+    tuff__json_put_count(writer, "driver_version", d->driver_version);
+    tuff__json_put_count(writer, "max_storage_buffer_range", d->max_storage_buffer_range);
+    tuff__json_put_count(writer, "max_memory_allocation_size", d->max_memory_allocation_size);
+    tuff__json_put_count(writer, "max_shared_memory_size", d->max_shared_memory_size);
+    tuff__json_put_count(writer, "max_workgroup_invocations", d->max_workgroup_invocations);
+    tuff__json_put_count(writer, "subgroup_size", d->subgroup_size);
+    tuff__json_put_bool(writer, "shader_float16", d->shader_float16);
+    tuff__json_put_bool(writer, "storage_buffer_16bit", d->storage_buffer_16bit);
+    tuff__json_put_bool(writer, "buffer_device_address", d->buffer_device_address);
+    tuff__json_put_bool(writer, "unified_memory", d->unified_memory);
 }
 
 static void write_device(tuff__json_writer *writer, const tuff_device_properties *d)
 {
     char option[32];
     tuff__json_begin_object(writer);
-    write_string(writer, "device", device_option(d, option));
-    write_string(writer, "name", d->name);
-    write_string(writer, "driver", d->driver);
-    write_string(writer, "type", type_name(d->type));
-    write_bool(writer, "usable", d->usable);
-    write_bool(writer, "default", d->is_default);
-    write_string(writer, "reason", d->reason);
-    write_int(writer, "memory_size", d->memory_size);
+    tuff__json_put_string(writer, "device", device_option(d, option));
+    tuff__json_put_string(writer, "name", d->name);
+    tuff__json_put_string(writer, "driver", d->driver);
+    tuff__json_put_string(writer, "type", type_name(d->type));
+    tuff__json_put_bool(writer, "usable", d->usable);
+    tuff__json_put_bool(writer, "default", d->is_default);
+    tuff__json_put_string(writer, "reason", d->reason);
+    tuff__json_put_count(writer, "memory_size", d->memory_size);
     if (d->backend == TUFF_BACKEND_VULKAN)
         write_vulkan(writer, d);
     else
-        write_int(writer, "thread_count", d->thread_count);
+        tuff__json_put_count(writer, "thread_count", d->thread_count);
     tuff__json_end_object(writer);
 }
 
@@ -153,7 +135,7 @@ static tuff_status print_json(const tuff_device_properties *devices, size_t coun
     for (size_t i = 0; i < count; i++)
         write_device(&writer, &devices[i]);
     tuff__json_end_array(&writer);
-    write_string(&writer, "vulkan_problem", problem);
+    tuff__json_put_string(&writer, "vulkan_problem", problem);
     tuff__json_end_object(&writer);
     return tuff__json_finish_line(&writer, stdout, "standard output");
 }

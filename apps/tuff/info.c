@@ -85,46 +85,31 @@ static void print_facts(const facts *f)
            mebibytes(f->training.optimizer), mebibytes(f->training.activations));
 }
 
-static void write_int(tuff__json_writer *writer, const char *key, uint64_t value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_int(writer, (int64_t)value);
-}
-
-static void write_string(tuff__json_writer *writer, const char *key, const char *value)
-{
-    tuff__json_key(writer, key);
-    if (value)
-        tuff__json_write_string(writer, value);
-    else
-        tuff__json_write_null(writer);
-}
-
 static void write_estimate(tuff__json_writer *writer, const char *key, const tuff_memory_estimate *estimate)
 {
     tuff__json_key(writer, key);
     tuff__json_begin_object(writer);
-    write_int(writer, "weights", estimate->weights);
-    write_int(writer, "gradients", estimate->gradients);
-    write_int(writer, "optimizer", estimate->optimizer);
-    write_int(writer, "activations", estimate->activations);
-    write_int(writer, "total", estimate->total);
+    tuff__json_put_count(writer, "weights", estimate->weights);
+    tuff__json_put_count(writer, "gradients", estimate->gradients);
+    tuff__json_put_count(writer, "optimizer", estimate->optimizer);
+    tuff__json_put_count(writer, "activations", estimate->activations);
+    tuff__json_put_count(writer, "total", estimate->total);
     tuff__json_end_object(writer);
 }
 
 static void write_config(tuff__json_writer *writer, const tuff_model_config *config)
 {
-    write_string(writer, "model_type", config->model_type);
-    write_string(writer, "architecture", config->architecture);
-    write_string(writer, "dtype", config->dtype);
-    write_string(writer, "hidden_act", activation_name(config->hidden_act));
-    write_string(writer, "problem_type", problem_type_name(config->problem_type));
-    write_int(writer, "num_hidden_layers", (uint64_t)config->num_hidden_layers);
-    write_int(writer, "hidden_size", (uint64_t)config->hidden_size);
-    write_int(writer, "num_attention_heads", (uint64_t)config->num_attention_heads);
-    write_int(writer, "intermediate_size", (uint64_t)config->intermediate_size);
-    write_int(writer, "max_position_embeddings", (uint64_t)config->max_position_embeddings);
-    write_int(writer, "vocab_size", (uint64_t)config->vocab_size);
+    tuff__json_put_string(writer, "model_type", config->model_type);
+    tuff__json_put_string(writer, "architecture", config->architecture);
+    tuff__json_put_string(writer, "dtype", config->dtype);
+    tuff__json_put_string(writer, "hidden_act", activation_name(config->hidden_act));
+    tuff__json_put_string(writer, "problem_type", problem_type_name(config->problem_type));
+    tuff__json_put_int(writer, "num_hidden_layers", config->num_hidden_layers);
+    tuff__json_put_int(writer, "hidden_size", config->hidden_size);
+    tuff__json_put_int(writer, "num_attention_heads", config->num_attention_heads);
+    tuff__json_put_int(writer, "intermediate_size", config->intermediate_size);
+    tuff__json_put_int(writer, "max_position_embeddings", config->max_position_embeddings);
+    tuff__json_put_int(writer, "vocab_size", config->vocab_size);
 }
 
 static tuff_status print_json(const facts *f)
@@ -132,8 +117,8 @@ static tuff_status print_json(const facts *f)
     tuff__json_writer writer = {0};
     tuff__json_begin_object(&writer);
     write_config(&writer, f->config);
-    write_int(&writer, "parameters", tuff_model_parameter_count(f->model));
-    write_int(&writer, "tensors", tuff_model_parameter_tensor_count(f->model));
+    tuff__json_put_count(&writer, "parameters", tuff_model_parameter_count(f->model));
+    tuff__json_put_count(&writer, "tensors", tuff_model_parameter_tensor_count(f->model));
     if (tuff_model_get_head(f->model) == TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION) {
         tuff__json_key(&writer, "labels");
         tuff__json_begin_array(&writer);
@@ -142,11 +127,11 @@ static tuff_status print_json(const facts *f)
         tuff__json_end_array(&writer);
     }
     if (f->tokenizer) {
-        write_int(&writer, "tokenizer_vocab_size", tuff_tokenizer_vocab_size(f->tokenizer));
-        write_int(&writer, "model_max_length", tuff_tokenizer_model_max_length(f->tokenizer));
+        tuff__json_put_count(&writer, "tokenizer_vocab_size", tuff_tokenizer_vocab_size(f->tokenizer));
+        tuff__json_put_count(&writer, "model_max_length", tuff_tokenizer_model_max_length(f->tokenizer));
     }
-    write_int(&writer, "batch_size", f->batch_size);
-    write_int(&writer, "sequence_length", f->length);
+    tuff__json_put_count(&writer, "batch_size", f->batch_size);
+    tuff__json_put_count(&writer, "sequence_length", f->length);
     write_estimate(&writer, "inference_memory", &f->inference);
     write_estimate(&writer, "training_memory", &f->training);
     tuff__json_end_object(&writer);

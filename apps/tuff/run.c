@@ -124,10 +124,8 @@ static tuff_status print_scores_json(const tuff_label_score *scores, size_t top_
     tuff__json_begin_array(&writer);
     for (size_t i = 0; i < top_k; i++) {
         tuff__json_begin_object(&writer);
-        tuff__json_key(&writer, "label");
-        tuff__json_write_string(&writer, scores[i].label);
-        tuff__json_key(&writer, "score");
-        tuff__json_write_float(&writer, scores[i].score);
+        tuff__json_put_string(&writer, "label", scores[i].label);
+        tuff__json_put_float(&writer, "score", scores[i].score);
         tuff__json_end_object(&writer);
     }
     tuff__json_end_array(&writer);

@@ -555,6 +555,53 @@ void tuff__json_write_null(tuff__json_writer *writer)
     write_token(writer, "null");
 }
 
+void tuff__json_put_string(tuff__json_writer *writer, const char *key, const char *value)
+{
+    tuff__json_key(writer, key);
+    if (value)
+        tuff__json_write_string(writer, value);
+    else
+        tuff__json_write_null(writer);
+}
+
+void tuff__json_put_int(tuff__json_writer *writer, const char *key, int64_t value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_int(writer, value);
+}
+
+void tuff__json_put_count(tuff__json_writer *writer, const char *key, uint64_t value)
+{
+    tuff__json_put_int(writer, key, (int64_t)value);
+}
+
+void tuff__json_put_double(tuff__json_writer *writer, const char *key, double value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_double(writer, value);
+}
+
+void tuff__json_put_float(tuff__json_writer *writer, const char *key, float value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_float(writer, value);
+}
+
+void tuff__json_put_bool(tuff__json_writer *writer, const char *key, bool value)
+{
+    tuff__json_key(writer, key);
+    tuff__json_write_bool(writer, value);
+}
+
+void tuff__json_put_shape(tuff__json_writer *writer, const char *key, const tuff_shape *shape)
+{
+    tuff__json_key(writer, key);
+    tuff__json_begin_array(writer);
+    for (uint32_t i = 0; i < shape->rank; i++)
+        tuff__json_write_int(writer, shape->dims[i]);
+    tuff__json_end_array(writer);
+}
+
 void tuff__json_write_value(tuff__json_writer *writer, const cJSON *value)
 {
     int64_t number = 0;

@@ -10,6 +10,7 @@
 #define TUFF_RUNTIME_IO_JSON_H
 
 #include "../alloc.h"
+#include "../shape.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -113,6 +114,14 @@ void tuff__json_write_double(tuff__json_writer *writer, double value);
 void tuff__json_write_float(tuff__json_writer *writer, float value);
 void tuff__json_write_bool(tuff__json_writer *writer, bool value);
 void tuff__json_write_null(tuff__json_writer *writer);
+/* A key and its value; a NULL string becomes null. */
+void tuff__json_put_string(tuff__json_writer *writer, const char *key, const char *value);
+void tuff__json_put_int(tuff__json_writer *writer, const char *key, int64_t value);
+void tuff__json_put_count(tuff__json_writer *writer, const char *key, uint64_t value);
+void tuff__json_put_double(tuff__json_writer *writer, const char *key, double value);
+void tuff__json_put_float(tuff__json_writer *writer, const char *key, float value);
+void tuff__json_put_bool(tuff__json_writer *writer, const char *key, bool value);
+void tuff__json_put_shape(tuff__json_writer *writer, const char *key, const tuff_shape *shape);
 /* A parsed value, whole. A double is what cJSON keeps of a number, so 1.0 comes back as 1. */
 void tuff__json_write_value(tuff__json_writer *writer, const cJSON *value);
 

@@ -419,13 +419,8 @@ static void describe_item(tuff__json_writer *json, const tuff__safetensors_item 
 {
     tuff__json_key(json, item->name);
     tuff__json_begin_object(json);
-    tuff__json_key(json, "dtype");
-    tuff__json_write_string(json, stored_name(item->dtype));
-    tuff__json_key(json, "shape");
-    tuff__json_begin_array(json);
-    for (uint32_t i = 0; i < item->shape.rank; i++)
-        tuff__json_write_int(json, item->shape.dims[i]);
-    tuff__json_end_array(json);
+    tuff__json_put_string(json, "dtype", stored_name(item->dtype));
+    tuff__json_put_shape(json, "shape", &item->shape);
     tuff__json_key(json, "data_offsets");
     tuff__json_begin_array(json);
     tuff__json_write_int(json, (int64_t)*offset);
@@ -444,8 +439,7 @@ static tuff_status write_header(tuff__file_writer *writer, const tuff__safetenso
     tuff__json_begin_object(&json);
     tuff__json_key(&json, metadata_key);
     tuff__json_begin_object(&json);
-    tuff__json_key(&json, "format");
-    tuff__json_write_string(&json, "pt");
+    tuff__json_put_string(&json, "format", "pt");
     tuff__json_end_object(&json);
     for (size_t i = 0; i < count; i++)
         describe_item(&json, order[i], &offset);

@@ -341,20 +341,17 @@ static void write_labels(tuff__json_writer *writer, const tuff_model_config *fie
     tuff__json_begin_object(writer);
     for (int64_t i = 0; i < fields->num_labels; i++) {
         snprintf(index, sizeof index, "%lld", (long long)i);
-        tuff__json_key(writer, index);
-        tuff__json_write_string(writer, fields->labels[i]);
+        tuff__json_put_string(writer, index, fields->labels[i]);
     }
     tuff__json_end_object(writer);
     tuff__json_key(writer, "label2id");
     tuff__json_begin_object(writer);
     for (int64_t i = 0; i < fields->num_labels; i++) {
-        tuff__json_key(writer, fields->labels[i]);
-        tuff__json_write_int(writer, i);
+        tuff__json_put_int(writer, fields->labels[i], i);
     }
     tuff__json_end_object(writer);
     if (fields->problem_type != TUFF_PROBLEM_TYPE_DEFAULT) {
-        tuff__json_key(writer, "problem_type");
-        tuff__json_write_string(writer, problem_type_names[fields->problem_type]);
+        tuff__json_put_string(writer, "problem_type", problem_type_names[fields->problem_type]);
     }
 }
 
@@ -381,8 +378,7 @@ tuff_status tuff__model_config_write(const tuff__model_config *config, const cha
     if (with_labels)
         write_labels(&writer, &config->fields);
     /* The one spelling that transformers 4 and 5 both read. */
-    tuff__json_key(&writer, "torch_dtype");
-    tuff__json_write_string(&writer, "float32");
+    tuff__json_put_string(&writer, "torch_dtype", "float32");
     tuff__json_end_object(&writer);
     return tuff__json_finish_text(&writer, out_text, out_length);
 }

@@ -22,8 +22,7 @@ static void write_special(tuff__json_writer *writer, const tuff_tokenizer *token
     const char *content = tokenizer->special_tokens[token];
     if (!content || !tuff__added_tokens_find(&tokenizer->added, content))
         return;
-    tuff__json_key(writer, key);
-    tuff__json_write_string(writer, content);
+    tuff__json_put_string(writer, key, content);
 }
 
 /* What AutoTokenizer needs to read the folder as tuff did: which class, and that class's flags in words. */
@@ -31,16 +30,12 @@ static void write_config(tuff__json_writer *writer, const tuff_tokenizer *tokeni
 {
     const bool has_json = tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text != NULL;
     tuff__json_begin_object(writer);
-    tuff__json_key(writer, "tokenizer_class");
-    tuff__json_write_string(writer, has_json ? "PreTrainedTokenizerFast" : "BertTokenizer");
+    tuff__json_put_string(writer, "tokenizer_class", has_json ? "PreTrainedTokenizerFast" : "BertTokenizer");
     if (!has_json) {
         const tuff__normalizer *step = &tokenizer->normalizers[0];
-        tuff__json_key(writer, "do_lower_case");
-        tuff__json_write_bool(writer, step->lowercase);
-        tuff__json_key(writer, "strip_accents");
-        tuff__json_write_bool(writer, step->strip_accents);
-        tuff__json_key(writer, "tokenize_chinese_chars");
-        tuff__json_write_bool(writer, step->handle_chinese_chars);
+        tuff__json_put_bool(writer, "do_lower_case", step->lowercase);
+        tuff__json_put_bool(writer, "strip_accents", step->strip_accents);
+        tuff__json_put_bool(writer, "tokenize_chinese_chars", step->handle_chinese_chars);
     }
     write_special(writer, tokenizer, "unk_token", TUFF_SPECIAL_TOKEN_UNK);
     write_special(writer, tokenizer, "sep_token", TUFF_SPECIAL_TOKEN_SEP);

@@ -21,34 +21,21 @@ void tuff__train_log_destroy(tuff__train_log *log)
     *log = (tuff__train_log){0};
 }
 
-static void write_float(tuff__json_writer *writer, const char *key, double value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_float(writer, (float)value);
-}
-
-static void write_double(tuff__json_writer *writer, const char *key, double value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_double(writer, value);
-}
-
 tuff_status tuff__log_entry_write(const tuff__log_entry *entry, FILE *file, const char *path)
 {
     tuff__json_writer writer = {0};
     tuff__json_begin_object(&writer);
     if (entry->evaluation) {
-        write_float(&writer, "eval_loss", entry->loss);
-        write_double(&writer, "eval_accuracy", entry->accuracy);
-        write_double(&writer, "eval_f1", entry->macro_f1);
+        tuff__json_put_float(&writer, "eval_loss", (float)entry->loss);
+        tuff__json_put_double(&writer, "eval_accuracy", entry->accuracy);
+        tuff__json_put_double(&writer, "eval_f1", entry->macro_f1);
     } else {
-        write_float(&writer, "loss", entry->loss);
-        write_float(&writer, "grad_norm", entry->grad_norm);
-        write_double(&writer, "learning_rate", entry->learning_rate);
+        tuff__json_put_float(&writer, "loss", (float)entry->loss);
+        tuff__json_put_float(&writer, "grad_norm", (float)entry->grad_norm);
+        tuff__json_put_double(&writer, "learning_rate", entry->learning_rate);
     }
-    write_double(&writer, "epoch", round(entry->epoch * 1e4) / 1e4);
-    tuff__json_key(&writer, "step");
-    tuff__json_write_int(&writer, (int64_t)entry->step);
+    tuff__json_put_double(&writer, "epoch", round(entry->epoch * 1e4) / 1e4);
+    tuff__json_put_count(&writer, "step", entry->step);
     tuff__json_end_object(&writer);
     return tuff__json_finish_line(&writer, file, path);
 }

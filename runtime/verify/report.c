@@ -91,18 +91,6 @@ void tuff__verify_verdict(const tuff_verify_report *report, char text[TUFF__VERD
 
 /* -- JSON --------------------------------------------------------------------------------------------------------- */
 
-static void put_string(tuff__json_writer *writer, const char *key, const char *value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_string(writer, value);
-}
-
-static void put_int(tuff__json_writer *writer, const char *key, uint64_t value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_int(writer, (int64_t)value);
-}
-
 /* What JSON cannot say is a string: "NaN", "Infinity", "-Infinity". */
 static void put_number(tuff__json_writer *writer, const char *key, double value)
 {
@@ -111,12 +99,6 @@ static void put_number(tuff__json_writer *writer, const char *key, double value)
         tuff__json_write_double(writer, value);
     else
         tuff__json_write_string(writer, isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity");
-}
-
-static void put_bool(tuff__json_writer *writer, const char *key, bool value)
-{
-    tuff__json_key(writer, key);
-    tuff__json_write_bool(writer, value);
 }
 
 static void put_device(tuff__json_writer *writer, const tuff_device_properties *device)
@@ -128,48 +110,39 @@ static void put_device(tuff__json_writer *writer, const tuff_device_properties *
         snprintf(uuid + 2 * i, 3, "%02x", device->uuid[i]);
     tuff__json_key(writer, "device");
     tuff__json_begin_object(writer);
-    put_string(writer, "name", device->name);
-    put_string(writer, "driver", device->driver);
-    put_string(writer, "backend", backends[device->backend]);
-    put_int(writer, "api_version", device->api_version);
-    put_int(writer, "vendor_id", device->vendor_id);
-    put_int(writer, "device_id", device->device_id);
-    put_int(writer, "driver_version", device->driver_version);
-    put_string(writer, "uuid", uuid);
+    tuff__json_put_string(writer, "name", device->name);
+    tuff__json_put_string(writer, "driver", device->driver);
+    tuff__json_put_string(writer, "backend", backends[device->backend]);
+    tuff__json_put_count(writer, "api_version", device->api_version);
+    tuff__json_put_count(writer, "vendor_id", device->vendor_id);
+    tuff__json_put_count(writer, "device_id", device->device_id);
+    tuff__json_put_count(writer, "driver_version", device->driver_version);
+    tuff__json_put_string(writer, "uuid", uuid);
     tuff__json_end_object(writer);
-}
-
-static void put_shape(tuff__json_writer *writer, const tuff_shape *shape)
-{
-    tuff__json_key(writer, "shape");
-    tuff__json_begin_array(writer);
-    for (uint32_t i = 0; i < shape->rank; i++)
-        tuff__json_write_int(writer, shape->dims[i]);
-    tuff__json_end_array(writer);
 }
 
 static void put_record(tuff__json_writer *writer, const tuff_verify_record *record)
 {
     tuff__json_begin_object(writer);
-    put_string(writer, "phase", tuff__verify_phase_name(record->phase));
-    put_string(writer, "op", record->op);
-    put_string(writer, "variant", record->variant);
-    put_string(writer, "label", record->label);
-    put_int(writer, "output", record->output);
-    put_string(writer, "dtype", tuff__dtype_name(record->dtype));
-    put_shape(writer, &record->shape);
-    put_int(writer, "count", record->count);
-    put_int(writer, "bad", record->bad);
-    put_int(writer, "worst", record->worst);
+    tuff__json_put_string(writer, "phase", tuff__verify_phase_name(record->phase));
+    tuff__json_put_string(writer, "op", record->op);
+    tuff__json_put_string(writer, "variant", record->variant);
+    tuff__json_put_string(writer, "label", record->label);
+    tuff__json_put_count(writer, "output", record->output);
+    tuff__json_put_string(writer, "dtype", tuff__dtype_name(record->dtype));
+    tuff__json_put_shape(writer, "shape", &record->shape);
+    tuff__json_put_count(writer, "count", record->count);
+    tuff__json_put_count(writer, "bad", record->bad);
+    tuff__json_put_count(writer, "worst", record->worst);
     put_number(writer, "got", record->got);
     put_number(writer, "want", record->want);
     put_number(writer, "allowed", record->allowed);
     put_number(writer, "ratio", record->ratio);
     put_number(writer, "max_abs_error", record->max_abs_error);
-    put_int(writer, "got_nan", record->got_nan);
-    put_int(writer, "want_nan", record->want_nan);
-    put_int(writer, "got_inf", record->got_inf);
-    put_int(writer, "want_inf", record->want_inf);
+    tuff__json_put_count(writer, "got_nan", record->got_nan);
+    tuff__json_put_count(writer, "want_nan", record->want_nan);
+    tuff__json_put_count(writer, "got_inf", record->got_inf);
+    tuff__json_put_count(writer, "want_inf", record->want_inf);
     put_number(writer, "seconds", record->seconds);
     tuff__json_end_object(writer);
 }
@@ -177,14 +150,14 @@ static void put_record(tuff__json_writer *writer, const tuff_verify_record *reco
 static void put_group(tuff__json_writer *writer, const tuff__verify_group *group)
 {
     tuff__json_begin_object(writer);
-    put_string(writer, "op", group->op);
-    put_string(writer, "variant", group->variant);
-    put_int(writer, "records", group->records);
-    put_int(writer, "failures", group->failures);
-    put_int(writer, "elements", group->elements);
-    put_int(writer, "bad", group->bad);
+    tuff__json_put_string(writer, "op", group->op);
+    tuff__json_put_string(writer, "variant", group->variant);
+    tuff__json_put_count(writer, "records", group->records);
+    tuff__json_put_count(writer, "failures", group->failures);
+    tuff__json_put_count(writer, "elements", group->elements);
+    tuff__json_put_count(writer, "bad", group->bad);
     put_number(writer, "ratio", group->worst->ratio);
-    put_string(writer, "worst_label", group->worst->label);
+    tuff__json_put_string(writer, "worst_label", group->worst->label);
     put_number(writer, "seconds", group->seconds);
     tuff__json_end_object(writer);
 }
@@ -195,18 +168,18 @@ static void put_report(tuff__json_writer *writer, const tuff_verify_report *repo
     char verdict[TUFF__VERDICT_TEXT];
     tuff__verify_verdict(report, verdict);
     tuff__json_begin_object(writer);
-    put_string(writer, "tuff", tuff_version());
-    put_string(writer, "verdict", verdict);
-    put_string(writer, "model", report->model);
+    tuff__json_put_string(writer, "tuff", tuff_version());
+    tuff__json_put_string(writer, "verdict", verdict);
+    tuff__json_put_string(writer, "model", report->model);
     put_device(writer, &report->device);
-    put_bool(writer, "train", report->info.train);
-    put_int(writer, "steps", report->info.train ? report->info.steps : 0);
-    put_int(writer, "batch_size", report->info.batch_size);
-    put_int(writer, "sequence_length", report->info.sequence_length);
-    put_int(writer, "seed", report->info.seed);
+    tuff__json_put_bool(writer, "train", report->info.train);
+    tuff__json_put_count(writer, "steps", report->info.train ? report->info.steps : 0);
+    tuff__json_put_count(writer, "batch_size", report->info.batch_size);
+    tuff__json_put_count(writer, "sequence_length", report->info.sequence_length);
+    tuff__json_put_count(writer, "seed", report->info.seed);
     put_number(writer, "seconds", report->seconds);
-    put_int(writer, "count", report->count);
-    put_int(writer, "failures", report->failures);
+    tuff__json_put_count(writer, "count", report->count);
+    tuff__json_put_count(writer, "failures", report->failures);
     tuff__json_key(writer, "operators");
     tuff__json_begin_array(writer);
     for (size_t i = 0; i < group_count; i++)
