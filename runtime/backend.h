@@ -65,8 +65,9 @@ typedef struct tuff__backend {
                                   tuff__program **out_program);
     void (*program_destroy)(tuff__program *program);
     tuff_status (*program_run)(tuff__program *program); /* finished on return */
-    /* One call alone, finished on return: what verification and per-operator timing use. */
-    tuff_status (*program_run_call)(tuff__program *program, size_t index);
+    /* One call alone, finished on return: what verification and per-operator timing use. *out_seconds (may be NULL): by
+     * the device's own clock where it has one that can be believed, else by the host's, submit and wait included. */
+    tuff_status (*program_run_call)(tuff__program *program, size_t index, double *out_seconds);
     void (*program_statistics)(const tuff__program *program, tuff__program_statistics *out_statistics);
 } tuff__backend;
 

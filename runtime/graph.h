@@ -79,6 +79,9 @@ tuff_status tuff__graph_plan(tuff_graph *graph);
 /* Operator call of a node, without memory: what infer, workspace and fusing look at. */
 void tuff__graph_describe(const tuff_graph *graph, const tuff__node *node, tuff_op_call *out_call);
 
+/* Sorts the values. profile.c */
+double tuff__median(double *values, size_t count);
+
 /* The public handle of a value id, and back; a foreign or stale handle gives NULL. */
 tuff__value *tuff__graph_value(const tuff_graph *graph, tuff_tensor tensor);
 

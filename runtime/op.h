@@ -94,6 +94,7 @@ typedef struct tuff_op_desc {
     tuff_status (*record)(const tuff_op_call *call, struct tuff__recorder *recorder); /* Vulkan dispatches */
     void (*backward)(tuff__gradient *gradient); /* appends ops; NULL: no gradient; failures stick to the graph */
     double (*flops)(const tuff_op_call *call);  /* NULL: one per output element */
+    double (*bytes)(const tuff_op_call *call);  /* read and written once; NULL: all of every input and output */
     /* A scalar that bounds the terms summed into an element of `output`, from the inputs' data; NULL: max |want|. */
     double (*magnitude)(const tuff_op_call *call, uint32_t output);
     const tuff__variant *variants; /* NULL: one kernel for all */
@@ -108,6 +109,9 @@ typedef struct tuff_op_desc {
 
 const tuff_op_desc *tuff__op_desc(tuff__op_id id);
 double tuff__op_flops(const tuff_op_call *call);
+double tuff__op_bytes(const tuff_op_call *call);
+/* The kernel rung that the call runs on `device`, "" where there is one kernel: only Vulkan has a ladder. */
+const char *tuff__call_variant(const tuff_device *device, const tuff_op_call *call);
 
 /* "matmul: a is [2, 3], b is [4, 5]: ..." with status SHAPE_MISMATCH; the operator's name is put in front. */
 tuff_status tuff__fail_shape(const tuff_op_call *call, const char *format, ...) TUFF_PRINTF(2, 3);

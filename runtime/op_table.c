@@ -20,6 +20,30 @@ double tuff__op_flops(const tuff_op_call *call)
     return call->op->flops ? call->op->flops(call) : (double)tuff_shape_count(&call->outputs[0].shape);
 }
 
+static double operand_bytes(const tuff__operand *operand)
+{
+    return (double)tuff_shape_count(&operand->shape) * (double)tuff__dtype_size(operand->dtype);
+}
+
+double tuff__op_bytes(const tuff_op_call *call)
+{
+    double bytes = 0;
+    if (call->op->bytes)
+        return call->op->bytes(call);
+    for (uint32_t i = 0; i < call->input_count; i++)
+        if (call->inputs[i].present)
+            bytes += operand_bytes(&call->inputs[i]);
+    for (uint32_t i = 0; i < call->output_count; i++)
+        bytes += operand_bytes(&call->outputs[i]);
+    return bytes;
+}
+
+const char *tuff__call_variant(const tuff_device *device, const tuff_op_call *call)
+{
+    const bool has_rungs = device->target.backend == TUFF_BACKEND_VULKAN && call->op->variant_count > 0;
+    return has_rungs ? call->op->variants[call->variant].name : "";
+}
+
 tuff_status tuff__fail_shape(const tuff_op_call *call, const char *format, ...)
 {
     char message[512];

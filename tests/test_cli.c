@@ -4,8 +4,10 @@
  */
 #include "check_file.h"
 #include "io/file.h"
+#include "io/json.h"
 #include "tuff/tuff.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define MODEL TUFF_TEST_DIR "/golden/models/gelu_head20"
@@ -183,6 +185,35 @@ static void test_verify(void **state)
         tuff__free(text);
     }
     check_refused("verify " TUFF_TEST_DIR "/golden/models/tanh_head6_body --train --device cpu", 1, "head");
+}
+
+/* -- bench -------------------------------------------------------------------------------------------------------- */
+
+static void test_bench_profile(void **state)
+{
+    (void)state;
+    check_done(words("bench --device cpu --model " MODEL " --filter inference --profile --trace %s",
+                     tuff__check_path("trace.json")));
+    assert_non_null(strstr(said, " x layer_norm"));
+    assert_non_null(strstr(said, "roofline"));
+    tuff__json *trace = NULL;
+    assert_int_equal(tuff__json_load(tuff__check_path("trace.json"), NULL, &trace), TUFF_SUCCESS);
+    const cJSON *events = cJSON_GetObjectItemCaseSensitive(trace->root, "traceEvents"), *event;
+    double end = 0; /* in microseconds: operators stand end to end */
+    int operators = 0;
+    cJSON_ArrayForEach(event, events)
+    {
+        if (strcmp(cJSON_GetObjectItemCaseSensitive(event, "ph")->valuestring, "X") != 0)
+            continue;
+        const double begin = cJSON_GetObjectItemCaseSensitive(event, "ts")->valuedouble;
+        assert_true(fabs(begin - end) <= 1e-6 * (1 + end));
+        end = begin + cJSON_GetObjectItemCaseSensitive(event, "dur")->valuedouble;
+        operators++;
+    }
+    assert_true(operators > 20 && end > 0);
+    tuff__json_destroy(trace);
+    check_refused("bench --device cpu --model " MODEL " --filter inference --trace no/such/folder/t.json", 1,
+                  "no/such/folder/t.json");
 }
 
 /* The table in docs/numerics.md is the one that the operators have. */
@@ -403,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_help),          cmocka_unit_test(test_version),
         cmocka_unit_test(test_unknown),       cmocka_unit_test(test_values),
         cmocka_unit_test(test_verify),        cmocka_unit_test(test_allowance_table),
+        cmocka_unit_test(test_bench_profile),
         cmocka_unit_test(test_broken_models), cmocka_unit_test(test_broken_tables),
         cmocka_unit_test(test_devices),       cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_output),   cmocka_unit_test(test_too_little_memory),

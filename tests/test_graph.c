@@ -49,6 +49,34 @@ static void first_error_sticks(void **state)
     tuff_graph_destroy(graph);
 }
 
+/* One row an operator that runs, with its cost; views run nothing. */
+static void a_profile_has_a_row_an_operator(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    const tuff_tensor a = tuff_graph_input(graph, "a", TUFF_F32, TUFF_SHAPE(8, 16));
+    const tuff_tensor b = tuff_graph_input(graph, "b", TUFF_F32, TUFF_SHAPE(16, 4));
+    tuff_graph_scope_push(graph, "layer.0");
+    const tuff_tensor product = tuff_matmul(graph, a, b, NULL);
+    const tuff_tensor out = tuff_sum(graph, tuff_reshape(graph, product, TUFF_SHAPE(4, 8)), 1);
+    tuff_graph_profile_row *rows = NULL;
+    size_t count = 7;
+    assert_int_equal(tuff_graph_profile(graph, 3, &rows, &count), TUFF_ERROR_INVALID_ARGUMENT); /* not compiled */
+    assert_int_equal(count, 0);
+    assert_int_equal(tuff_graph_compile(graph, &out, 1), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_profile(graph, 3, &rows, &count), TUFF_SUCCESS);
+    assert_int_equal(count, 2);
+    assert_string_equal(rows[0].op, "matmul");
+    assert_string_equal(rows[0].label, "layer.0");
+    assert_int_equal(rows[0].shape.dims[0], 8);
+    assert_true(rows[0].flops == 2 * 8 * 16 * 4);
+    assert_true(rows[0].bytes == sizeof(float) * (8 * 16 + 16 * 4 + 8 * 4));
+    assert_string_equal(rows[1].op, "sum");
+    assert_true(rows[0].seconds >= 0 && rows[1].seconds >= 0);
+    tuff_free(rows);
+    tuff_graph_destroy(graph);
+}
+
 static void scopes_nest_and_names_may_hold_dots(void **state)
 {
     (void)state;
@@ -249,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_error_sticks),
+        cmocka_unit_test(a_profile_has_a_row_an_operator),
         cmocka_unit_test(scopes_nest_and_names_may_hold_dots),
         cmocka_unit_test(epilogues_are_fused_where_nobody_else_looks),
         cmocka_unit_test(unneeded_nodes_are_dropped),

@@ -201,10 +201,10 @@ static tuff_status do_harm(const tuff_op_call *call)
     return TUFF_SUCCESS;
 }
 
-static tuff_status saboteur_run_call(tuff__program *program, size_t index)
+static tuff_status saboteur_run_call(tuff__program *program, size_t index, double *out_seconds)
 {
     const known_program *known = find_program(program);
-    TUFF_TRY(sabotage.honest->program_run_call(program, index));
+    TUFF_TRY(sabotage.honest->program_run_call(program, index, out_seconds));
     return known && sabotage.alone && victim_of(known) == index ? do_harm(&known->calls[index]) : TUFF_SUCCESS;
 }
 
@@ -216,7 +216,7 @@ static tuff_status saboteur_run(tuff__program *program)
     if (victim == SIZE_MAX)
         return sabotage.honest->program_run(program);
     for (size_t i = 0; i < known->count; i++) {
-        TUFF_TRY(sabotage.honest->program_run_call(program, i));
+        TUFF_TRY(sabotage.honest->program_run_call(program, i, NULL));
         if (i == victim)
             TUFF_TRY(do_harm(&known->calls[i]));
     }
@@ -343,7 +343,7 @@ static tuff_status lazy_run(tuff__program *program)
     const known_program *known = find_program(program);
     for (size_t i = 0; i < known->count; i++)
         if (i != victim_of(known))
-            TUFF_TRY(sabotage.honest->program_run_call(program, i));
+            TUFF_TRY(sabotage.honest->program_run_call(program, i, NULL));
     return TUFF_SUCCESS;
 }
 

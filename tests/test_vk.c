@@ -14,6 +14,7 @@
 #include "check.h"
 #include "check_file.h"
 #include "env.h"
+#include "os.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -290,11 +291,13 @@ static void check_fills(tuff_device *device)
     assert_true(statistics.last_host_seconds >= 0);
     if (device->target.software && tuff__vk_device_of(device)->time_scale <= 1)
         assert_int_equal(statistics.barrier_count, 1);
-    assert_int_equal(device->backend->program_run_call(program, 0), TUFF_SUCCESS); /* one call alone */
-    assert_int_equal(device->backend->program_run_call(program, 0), TUFF_SUCCESS);
+    double begin = tuff__clock_seconds(), seconds = -1;
+    assert_int_equal(device->backend->program_run_call(program, 0, NULL), TUFF_SUCCESS); /* one call alone */
+    assert_int_equal(device->backend->program_run_call(program, 0, &seconds), TUFF_SUCCESS);
+    assert_true(seconds > 0 && seconds <= tuff__clock_seconds() - begin);
     check_words(buffer, 0, size / 4, one.word);
     check_words(buffer, size, 64, three.word);
-    assert_int_equal(device->backend->program_run_call(program, 4), TUFF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(device->backend->program_run_call(program, 4, NULL), TUFF_ERROR_INVALID_ARGUMENT);
     device->backend->program_destroy(program);
     device->backend->buffer_destroy(buffer);
 }
@@ -460,7 +463,7 @@ static void test_lost(void **state)
     tuff__program *program = create_program(device, &call, 1);
     tuff__vk_device_of(device)->lost = true;
     assert_int_equal(device->backend->program_run(program), TUFF_ERROR_DEVICE_LOST);
-    assert_int_equal(device->backend->program_run_call(program, 0), TUFF_ERROR_DEVICE_LOST);
+    assert_int_equal(device->backend->program_run_call(program, 0, NULL), TUFF_ERROR_DEVICE_LOST);
     assert_non_null(strstr(tuff_last_error(), "watchdog"));
     device->backend->program_destroy(program);
     device->backend->buffer_destroy(buffer);
@@ -568,7 +571,7 @@ static void test_host_memory(void **state)
             status = device->backend->program_create(device, &call, 1, &program);
         }
         if (status == TUFF_SUCCESS)
-            status = device->backend->program_run_call(program, 0);
+            status = device->backend->program_run_call(program, 0, NULL);
         const bool done = tuff__alloc_count() < n;
         tuff__alloc_fail_at(0);
         if (device) {

@@ -93,6 +93,23 @@ typedef struct tuff_graph_statistics {
 } tuff_graph_statistics;
 TUFF_API void tuff_graph_get_statistics(const tuff_graph *graph, tuff_graph_statistics *out_statistics);
 
+/* One operator of a compiled graph and what it costs. Strings live as long as the graph. */
+typedef struct tuff_graph_profile_row {
+    const char *op;      /* "matmul" */
+    const char *variant; /* kernel rung, "" where there is one kernel */
+    const char *label;   /* "bert.encoder.layer.0.attention" */
+    tuff_dtype dtype;    /* of its first result, and the shape */
+    tuff_shape shape;
+    uint32_t level;      /* operators of one level may overlap in a run */
+    double seconds;      /* alone on the device: median of the runs */
+    double flops, bytes; /* as the operator counts them: what it must compute, read and write, once */
+} tuff_graph_profile_row;
+/* Runs a compiled graph `runs` times (0: 5) operator by operator, in the order of a run, each timed alone: by the
+ * device's timestamps where it has a clock, else by the host's. Free *out_rows with tuff_free. External memory changes as
+ * in as many runs. */
+TUFF_API tuff_status tuff_graph_profile(tuff_graph *graph, uint32_t runs, tuff_graph_profile_row **out_rows,
+                                        size_t *out_count);
+
 /* Writes the compiled graph, an operator a line (dot false) or as Graphviz (dot true). */
 TUFF_API tuff_status tuff_graph_dump(const tuff_graph *graph, const char *path, bool dot);
 

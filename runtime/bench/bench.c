@@ -3,7 +3,6 @@
 
 #include "../os.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { LEAST_RUNS = 5, MOST_RUNS = 200 };
@@ -11,32 +10,12 @@ static const double enough_seconds = 0.25; /* of runs after the fifth: short one
 
 /* -- one graph ---------------------------------------------------------------------------------------------------- */
 
-static int by_value(const void *a, const void *b)
-{
-    const double one = *(const double *)a, two = *(const double *)b;
-    return one < two ? -1 : one > two;
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, by_value);
-    return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
-}
-
 /* What each operator reads and writes, once. */
 static double bytes_of(const tuff_graph *graph)
 {
     double bytes = 0;
-    for (size_t c = 0; c < graph->call_count; c++) {
-        const tuff_op_call *call = &graph->calls[c];
-        for (uint32_t i = 0; i < call->input_count; i++)
-            if (call->inputs[i].present)
-                bytes += (double)tuff_shape_count(&call->inputs[i].shape) *
-                         (double)tuff__dtype_size(call->inputs[i].dtype);
-        for (uint32_t i = 0; i < call->output_count; i++)
-            bytes += (double)tuff_shape_count(&call->outputs[i].shape) *
-                     (double)tuff__dtype_size(call->outputs[i].dtype);
-    }
+    for (size_t c = 0; c < graph->call_count; c++)
+        bytes += tuff__op_bytes(&graph->calls[c]);
     return bytes;
 }
 
@@ -55,9 +34,9 @@ tuff_status tuff__bench_measure(tuff_graph *graph, tuff__bench_result *result)
         total += seconds[runs++];
     }
     result->runs = runs;
-    result->seconds = median(seconds, runs);
+    result->seconds = tuff__median(seconds, runs);
     result->fastest = seconds[0];
-    result->host_seconds = median(host, runs);
+    result->host_seconds = tuff__median(host, runs);
     result->flops = statistics.flops;
     result->bytes = bytes_of(graph);
     result->activation_size = statistics.activation_size;
@@ -159,10 +138,7 @@ static tuff_status measure_case(stage *s, const tuff__bench_case *one, tuff__ben
     TUFF_TRY(bind_outputs(s, tuff__op_desc(one->op), outputs));
     TUFF_TRY(tuff_graph_compile(s->graph, NULL, 0));
     *result = (tuff__bench_result){.name = one->name, .shape = one->shape};
-    TUFF_TRY(tuff__bench_measure(s->graph, result));
-    if (one->bytes > 0)
-        result->bytes = one->bytes;
-    return TUFF_SUCCESS;
+    return tuff__bench_measure(s->graph, result);
 }
 
 static tuff_status run_case(tuff_device *device, const tuff__bench_case *one, tuff__bench_result *result)
@@ -184,13 +160,14 @@ typedef struct bench {
     size_t visited;
 } bench;
 
-static void emit(void *user, tuff__bench_result *result)
+static tuff_status emit(void *user, tuff__bench_result *result)
 {
     bench *b = user;
+    result->peak = &b->peak;
     result->flops_share = result->flops / result->seconds / b->peak.flops_per_second;
     result->bytes_share = result->bytes / result->seconds / b->peak.bytes_per_second;
     b->visited++;
-    b->visit(b->user, result);
+    return b->visit(b->user, result);
 }
 
 bool tuff__bench_wanted(const tuff__bench_info *info, const char *name)
@@ -211,7 +188,7 @@ static tuff_status run_operators(bench *b, tuff_device *device, const tuff__benc
             TUFF_TRY(run_case(device, &tuff__bench_cases[i], &result));
         else
             result = i == 0 ? product : copy;
-        emit(b, &result);
+        TUFF_TRY(emit(b, &result));
     }
     return TUFF_SUCCESS;
 }

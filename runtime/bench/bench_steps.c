@@ -111,6 +111,12 @@ static void describe(const tuff_model *model, const batch *b, char text[128])
              (long long)config->num_hidden_layers, (long long)config->hidden_size);
 }
 
+static tuff_status measure(const tuff__bench_info *info, tuff_graph *graph, tuff__bench_result *result)
+{
+    TUFF_TRY(tuff__bench_measure(graph, result));
+    return info->profile ? tuff_graph_profile(graph, 0, &result->rows, &result->row_count) : TUFF_SUCCESS;
+}
+
 /* -- inference ---------------------------------------------------------------------------------------------------- */
 
 static tuff_status compile_forward(tuff_graph *graph, tuff__model_graph *model_graph, const batch *b)
@@ -125,14 +131,14 @@ static tuff_status compile_forward(tuff_graph *graph, tuff__model_graph *model_g
     return tuff_graph_write(graph, inputs.key_lengths, b->lengths, (size_t)b->rows * sizeof(int32_t));
 }
 
-static tuff_status measure_forward(const tuff_model *model, tuff_graph *graph, const batch *b,
-                                   tuff__bench_result *result)
+static tuff_status measure_forward(const tuff_model *model, const tuff__bench_info *info, tuff_graph *graph,
+                                   const batch *b, tuff__bench_result *result)
 {
     tuff__model_graph *model_graph = NULL;
     TUFF_TRY(tuff__model_graph_create(model, graph, NULL, &model_graph));
     tuff_status status = compile_forward(graph, model_graph, b);
     if (status == TUFF_SUCCESS)
-        status = tuff__bench_measure(graph, result);
+        status = measure(info, graph, result);
     tuff__model_graph_destroy(model_graph);
     return status;
 }
@@ -150,11 +156,12 @@ static tuff_status forward(tuff_device *device, const tuff__bench_info *info, tu
     if (status == TUFF_SUCCESS)
         status = tuff_graph_create(device, &graph);
     if (status == TUFF_SUCCESS)
-        status = measure_forward(model, graph, &b, &result);
+        status = measure_forward(model, info, graph, &b, &result);
     if (status == TUFF_SUCCESS) {
         describe(model, &b, shape);
-        emit(user, &result);
+        status = emit(user, &result);
     }
+    tuff_free(result.rows);
     tuff_graph_destroy(graph);
     tuff_model_destroy(model);
     free_batch(&b);
@@ -163,7 +170,8 @@ static tuff_status forward(tuff_device *device, const tuff__bench_info *info, tu
 
 /* -- training ----------------------------------------------------------------------------------------------------- */
 
-static tuff_status measure_training(tuff_trainer *trainer, const batch *b, tuff__bench_result *result)
+static tuff_status measure_training(tuff_trainer *trainer, const tuff__bench_info *info, const batch *b,
+                                    tuff__bench_result *result)
 {
     const tuff_batch rows = {
         .count = (size_t)b->rows,
@@ -174,7 +182,7 @@ static tuff_status measure_training(tuff_trainer *trainer, const batch *b, tuff_
     };
     tuff_graph *graph = NULL;
     TUFF_TRY(tuff__trainer_step_graph(trainer, &rows, &graph));
-    return tuff__bench_measure(graph, result);
+    return measure(info, graph, result);
 }
 
 static tuff_status training(tuff_device *device, const tuff__bench_info *info, tuff__bench_emit emit, void *user)
@@ -193,11 +201,12 @@ static tuff_status training(tuff_device *device, const tuff__bench_info *info, t
     if (trains && status == TUFF_SUCCESS)
         status = tuff_trainer_create(model, &settings, &trainer);
     if (trains && status == TUFF_SUCCESS)
-        status = measure_training(trainer, &b, &result);
+        status = measure_training(trainer, info, &b, &result);
     if (trains && status == TUFF_SUCCESS) {
         describe(model, &b, shape);
-        emit(user, &result);
+        status = emit(user, &result);
     }
+    tuff_free(result.rows);
     tuff_trainer_destroy(trainer);
     tuff_model_destroy(model);
     free_batch(&b);

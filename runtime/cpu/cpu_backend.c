@@ -90,18 +90,21 @@ static tuff_status cpu_program_create(tuff_device *device, const tuff_op_call *c
     return TUFF_SUCCESS;
 }
 
-static tuff_status cpu_program_run_call(tuff__program *program, size_t index)
+static tuff_status cpu_program_run_call(tuff__program *program, size_t index, double *out_seconds)
 {
     const tuff_op_call *call = &((cpu_program *)program)->calls[index];
     const bool fast = program->device->target.backend == TUFF_BACKEND_CPU && call->op->compute_fast;
+    const double begin = out_seconds ? tuff__clock_seconds() : 0;
     (fast ? call->op->compute_fast : call->op->compute)(call);
+    if (out_seconds)
+        *out_seconds = tuff__clock_seconds() - begin;
     return TUFF_SUCCESS;
 }
 
 static tuff_status cpu_program_run(tuff__program *program)
 {
     for (size_t i = 0; i < ((cpu_program *)program)->count; i++)
-        TUFF_TRY(cpu_program_run_call(program, i));
+        TUFF_TRY(cpu_program_run_call(program, i, NULL));
     return TUFF_SUCCESS;
 }
 

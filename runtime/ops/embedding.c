@@ -130,6 +130,13 @@ static void embedding_differentiate(tuff__gradient *g)
             tuff__graph_add(g->graph, TUFF__OP_EMBEDDING_BACKWARD, &params, sizeof params, inputs, 2, 2, NULL);
 }
 
+/* Of the table only the rows that are taken. */
+static double embedding_bytes(const tuff_op_call *call)
+{
+    const double rows = (double)tuff_shape_count(&call->outputs[0].shape) * sizeof(float);
+    return 2 * rows + (double)tuff_shape_count(&call->inputs[IDS].shape) * sizeof(int32_t);
+}
+
 const tuff_op_desc tuff__op_embedding = {
     .name = "embedding",
     .input_count = 2,
@@ -140,6 +147,7 @@ const tuff_op_desc tuff__op_embedding = {
     .compute_fast = embedding_compute_fast,
     .record = embedding_record,
     .backward = embedding_differentiate,
+    .bytes = embedding_bytes,
 };
 
 tuff_tensor tuff_embedding(tuff_graph *graph, tuff_tensor table, tuff_tensor ids)

@@ -432,6 +432,12 @@ static void slice_differentiate(tuff__gradient *g)
                                         NULL);
 }
 
+/* What the slice leaves out is not read. */
+static double slice_bytes(const tuff_op_call *call)
+{
+    return 2.0 * (double)tuff_shape_count(&call->outputs[0].shape) * (double)tuff__dtype_size(call->outputs[0].dtype);
+}
+
 const tuff_op_desc tuff__op_slice = {
     .name = "slice",
     .input_count = 1,
@@ -442,6 +448,7 @@ const tuff_op_desc tuff__op_slice = {
     .compute_fast = slice_compute,
     .record = slice_record,
     .backward = slice_differentiate,
+    .bytes = slice_bytes,
 };
 
 tuff_tensor tuff_slice(tuff_graph *graph, tuff_tensor x, uint32_t dim, int64_t start, int64_t length)

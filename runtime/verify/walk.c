@@ -1,8 +1,6 @@
 /* walk.c: owns the comparison of a compiled graph with the reference, operator by operator and as a whole. */
 #include "walk.h"
 
-#include "../os.h"
-
 #include <string.h>
 
 /* Memory that a run changes and the caller owns: saved before the walk, put back before the replay. */
@@ -72,20 +70,13 @@ static tuff_status run_reference(tuff_op_call *host)
     return TUFF_SUCCESS;
 }
 
-/* Only Vulkan has a ladder of kernels. */
-static const char *kernel_name(const tuff_device *device, const tuff_op_call *call)
-{
-    const bool has_rungs = device->target.backend == TUFF_BACKEND_VULKAN && call->op->variant_count > 0;
-    return has_rungs ? call->op->variants[call->variant].name : "";
-}
-
 static tuff_status judge_outputs(walk *w, const tuff_op_call *call, const tuff_op_call *host, double seconds)
 {
     for (uint32_t i = 0; i < call->output_count && !w->stopped; i++) {
         void *got = NULL;
         tuff__walk_record record = {
             .op = call->op->name,
-            .variant = kernel_name(w->graph->device, call),
+            .variant = tuff__call_variant(w->graph->device, call),
             .label = call->label,
             .output = i,
             .dtype = call->outputs[i].dtype,
@@ -116,10 +107,9 @@ static tuff_status walk_call(walk *w, size_t index)
     const tuff_op_call *call = &w->graph->calls[index];
     tuff_op_call host;
     tuff_status status = gather_inputs(call, &host);
-    const double begin = tuff__clock_seconds();
+    double seconds = 0;
     if (status == TUFF_SUCCESS)
-        status = w->graph->device->backend->program_run_call(w->graph->program, index);
-    const double seconds = tuff__clock_seconds() - begin;
+        status = w->graph->device->backend->program_run_call(w->graph->program, index, &seconds);
     if (status == TUFF_SUCCESS)
         status = run_reference(&host);
     if (status == TUFF_SUCCESS)

@@ -16,7 +16,7 @@ typedef struct tuff__walk_record {
     uint32_t output;
     tuff_dtype dtype;
     tuff_shape shape;
-    double seconds; /* of the operator on the device, alone, host included */
+    double seconds; /* of the operator on the device, alone; of a replay: host included */
     tuff__comparison comparison;
 } tuff__walk_record;
 

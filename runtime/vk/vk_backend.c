@@ -43,6 +43,7 @@ typedef struct vk_program {
     uint32_t batch_count, batch_capacity;
     VkCommandBuffer *single; /* by call; null until run_call first needs it */
     VkFence fence;
+    VkQueryPool clock; /* two timestamps around a single call; null until first needed */
     double planned_seconds; /* of all batches, after time_scale */
     bool recut;             /* the latest run showed that the batches are too long */
     tuff__program_statistics statistics;
@@ -146,7 +147,7 @@ static tuff_status encode_batches(vk_program *program)
             seconds += program->seconds[last++] * scale;
         TUFF_TRY(add_batch(program, program->batch_count));
         TUFF_TRY(tuff__vk_recorder_encode(&program->recorder, first, last, program->batches[program->batch_count],
-                                          &program->statistics.barrier_count));
+                                          VK_NULL_HANDLE, &program->statistics.barrier_count));
         program->batch_count++;
         program->planned_seconds += seconds;
         first = last;
@@ -201,6 +202,8 @@ static void destroy_objects(vk_program *program)
     for (size_t i = 0; program->single && i < program->call_count; i++)
         if (program->single[i])
             device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &program->single[i]);
+    if (program->clock)
+        device->table.vkDestroyQueryPool(device->handle, program->clock, NULL);
     if (program->fence)
         device->table.vkDestroyFence(device->handle, program->fence, NULL);
 }
@@ -255,14 +258,45 @@ tuff_status tuff__vk_program_run(tuff__program *base)
     return TUFF_SUCCESS;
 }
 
+/* -- one call alone ------------------------------------------------------------------------------------------------ */
+
+static tuff_status ensure_clock(vk_program *program)
+{
+    const tuff__vk_device *device = device_of(program);
+    if (program->clock || device->facts.timestamp_bits == 0)
+        return TUFF_SUCCESS;
+    const VkQueryPoolCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = 2};
+    TUFF_TRY_VK(device->table.vkCreateQueryPool(device->handle, &info, NULL, &program->clock));
+    return TUFF_SUCCESS;
+}
+
+/* The time between the two timestamps; `wall`, the host's, where there are none, or where they tell of no time at all or
+ * of more than passed: a clock that is reported is not yet one that runs. */
+static double device_seconds(const vk_program *program, double wall)
+{
+    const tuff__vk_device *device = device_of(program);
+    uint64_t ticks[2] = {0};
+    if (!program->clock ||
+        device->table.vkGetQueryPoolResults(device->handle, program->clock, 0, 2, sizeof ticks, ticks, sizeof ticks[0],
+                                            VK_QUERY_RESULT_64_BIT) != VK_SUCCESS)
+        return wall;
+    const uint32_t bits = device->facts.timestamp_bits;
+    const uint64_t mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1; /* the counter may wrap between them */
+    const double seconds =
+        (double)((ticks[1] - ticks[0]) & mask) * (double)device->facts.properties.limits.timestampPeriod * 1e-9;
+    return seconds > 0 && seconds <= wall ? seconds : wall;
+}
+
 static tuff_status encode_single(vk_program *program, size_t index)
 {
     uint32_t barriers = 0;
     VkCommandBuffer commands = VK_NULL_HANDLE;
     tuff__vk_device *device = device_of(program);
+    TUFF_TRY(ensure_clock(program));
     TUFF_TRY(tuff__vk_commands_create(device, 1, &commands));
     const tuff_status status = tuff__vk_recorder_encode(&program->recorder, program->first_dispatch[index],
-                                                        program->first_dispatch[index + 1], commands, &barriers);
+                                                        program->first_dispatch[index + 1], commands, program->clock, &barriers);
     if (status == TUFF_SUCCESS)
         program->single[index] = commands;
     else
@@ -270,19 +304,25 @@ static tuff_status encode_single(vk_program *program, size_t index)
     return status;
 }
 
-tuff_status tuff__vk_program_run_call(tuff__program *base, size_t index)
+tuff_status tuff__vk_program_run_call(tuff__program *base, size_t index, double *out_seconds)
 {
     vk_program *program = program_of(base);
     tuff__vk_device *device = device_of(program);
     if (index >= program->call_count)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "vulkan: a program of %zu calls has no call %zu",
                           program->call_count, index);
+    if (out_seconds)
+        *out_seconds = 0;
     if (program->first_dispatch[index] == program->first_dispatch[index + 1])
         return TUFF_SUCCESS;
     if (!program->single[index])
         TUFF_TRY(encode_single(program, index));
+    const double begin = tuff__clock_seconds();
     TUFF_TRY(tuff__vk_submit(device, &program->single[index], 1, NULL, program->fence));
-    return tuff__vk_wait(device, program->fence, 1);
+    TUFF_TRY(tuff__vk_wait(device, program->fence, 1));
+    if (out_seconds)
+        *out_seconds = device_seconds(program, tuff__clock_seconds() - begin);
+    return TUFF_SUCCESS;
 }
 
 void tuff__vk_program_statistics(const tuff__program *program, tuff__program_statistics *out_statistics)

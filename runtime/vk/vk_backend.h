@@ -8,7 +8,7 @@ tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *cal
                                     tuff__program **out_program);
 void tuff__vk_program_destroy(tuff__program *program);
 tuff_status tuff__vk_program_run(tuff__program *program);
-tuff_status tuff__vk_program_run_call(tuff__program *program, size_t index);
+tuff_status tuff__vk_program_run_call(tuff__program *program, size_t index, double *out_seconds);
 void tuff__vk_program_statistics(const tuff__program *program, tuff__program_statistics *out_statistics);
 
 #endif

@@ -20,6 +20,7 @@ typedef struct tuff__vk_facts {
     VkPhysicalDeviceMemoryProperties memory;
     uint32_t api_version; /* usable: the lower of instance and device */
     uint32_t queue_family;
+    uint32_t timestamp_bits; /* of that family; 0: it has no clock */
     uint64_t max_memory_allocation_size, max_buffer_size;
     VkSubgroupFeatureFlags subgroup_operations;
     uint32_t subgroup_size;

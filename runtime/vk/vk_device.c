@@ -159,6 +159,8 @@ static tuff_status query_queue(const device_query *query, bool *out_found)
         if (families[i].queueCount > 0 && (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) &&
             !(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT))
             query->facts->queue_family = i;
+    if (*out_found)
+        query->facts->timestamp_bits = families[query->facts->queue_family].timestampValidBits;
     tuff__free(families);
     return TUFF_SUCCESS;
 }

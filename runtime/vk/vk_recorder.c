@@ -323,13 +323,11 @@ static void encode_dispatch(const tuff__vk_device *device, VkCommandBuffer comma
         device->instance.vkCmdEndDebugUtilsLabelEXT(commands);
 }
 
-static tuff_status encode_all(const tuff__recorder *recorder, size_t first, size_t last, VkCommandBuffer commands,
-                              hazard_list *hazards, uint32_t *out_barriers)
+static tuff_status encode_range(const tuff__recorder *recorder, size_t first, size_t last, VkCommandBuffer commands,
+                                hazard_list *hazards, uint32_t *out_barriers)
 {
     const tuff__vk_device *device = recorder->device;
     VkPipeline bound = VK_NULL_HANDLE;
-    TUFF_TRY(begin(device, commands, 0));
-    barrier_from_earlier(device, commands);
     for (size_t i = first; i < last; i++) {
         bool needed = false;
         TUFF_TRY(note_dispatch(hazards, &recorder->dispatches[i], &needed));
@@ -339,19 +337,29 @@ static tuff_status encode_all(const tuff__recorder *recorder, size_t first, size
         }
         encode_dispatch(device, commands, &recorder->dispatches[i], &bound);
     }
-    barrier_to_host(device, commands);
-    TUFF_TRY_VK(device->table.vkEndCommandBuffer(commands));
     return TUFF_SUCCESS;
 }
 
 tuff_status tuff__vk_recorder_encode(const tuff__recorder *recorder, size_t first, size_t last,
-                                     VkCommandBuffer commands, uint32_t *out_barriers)
+                                     VkCommandBuffer commands, VkQueryPool clock, uint32_t *out_barriers)
 {
     assert(first <= last && last <= recorder->count);
+    const tuff__vk_device *device = recorder->device;
     hazard_list hazards = {0};
-    const tuff_status status = encode_all(recorder, first, last, commands, &hazards, out_barriers);
+    TUFF_TRY(begin(device, commands, 0));
+    if (clock)
+        device->table.vkCmdResetQueryPool(commands, clock, 0, 2);
+    barrier_from_earlier(device, commands);
+    if (clock)
+        device->table.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, clock, 0);
+    const tuff_status status = encode_range(recorder, first, last, commands, &hazards, out_barriers);
     tuff__free(hazards.accesses);
-    return status;
+    TUFF_TRY(status);
+    if (clock)
+        device->table.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, clock, 1);
+    barrier_to_host(device, commands);
+    TUFF_TRY_VK(device->table.vkEndCommandBuffer(commands));
+    return TUFF_SUCCESS;
 }
 
 tuff_status tuff__vk_record_copy(tuff__vk_device *device, VkCommandBuffer commands, VkBuffer from, VkBuffer to,

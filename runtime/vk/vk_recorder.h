@@ -32,9 +32,10 @@ void tuff__vk_recorder_destroy(tuff__recorder *recorder);
 /* After the last dispatch: makes the pipelines and writes the descriptors. */
 tuff_status tuff__vk_recorder_finish(tuff__recorder *recorder);
 /* Encodes dispatches [first, last) with the barriers they need; adds the number of barriers to *out_barriers. What came
- * before is visible to them, and what they write is visible to the host and to copies afterwards. */
+ * before is visible to them, and what they write is visible to the host and to copies afterwards. `clock` (null: none):
+ * its queries 0 and 1 receive the timestamps before the first dispatch and after the last. */
 tuff_status tuff__vk_recorder_encode(const tuff__recorder *recorder, size_t first, size_t last,
-                                     VkCommandBuffer commands, uint32_t *out_barriers);
+                                     VkCommandBuffer commands, VkQueryPool clock, uint32_t *out_barriers);
 
 /* One copy, or clearing a whole buffer to zero, as a complete command buffer to be sent once. */
 tuff_status tuff__vk_record_copy(tuff__vk_device *device, VkCommandBuffer commands, VkBuffer from, VkBuffer to,
