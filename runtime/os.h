@@ -79,6 +79,8 @@ uint64_t tuff__process_id(void);
 uint64_t tuff__peak_memory(void);
 /* Physical memory of the machine, in bytes; 0 when unknown. */
 uint64_t tuff__total_memory(void);
+/* Whether this process may still have that many bytes of addresses in one piece; nothing is taken. */
+bool tuff__has_address_space(size_t size);
 /* A hint that a large block will be used whole: the system may back it with large pages, which halves the time in which
  * the weights of a small model are loaded. */
 void tuff__memory_prefer_large_pages(void *block, size_t size);

@@ -517,6 +517,12 @@ uint64_t tuff__total_memory(void)
     return pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size : 0;
 }
 
+bool tuff__has_address_space(size_t size)
+{
+    void *const address = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return address != MAP_FAILED && munmap(address, size) == 0;
+}
+
 void tuff__memory_prefer_large_pages(void *block, size_t size)
 {
 #ifdef MADV_HUGEPAGE

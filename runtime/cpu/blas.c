@@ -196,8 +196,21 @@ static void describe_library(tuff__library *library)
     snprintf(blas_name, sizeof blas_name, "%.*s %s", length, config, get_corename ? get_corename() : "");
 }
 
+/* OpenBLAS asks again without end for a work buffer (32 MiB for each thread that calls it) that it does not get, so a
+ * process that may not have much memory goes without it. 64 MiB: the library itself and what it allocates at first. */
+static bool has_room(void)
+{
+    return tuff__has_address_space(((size_t)64 << 20) + ((size_t)tuff__cpu_count() + 1) * ((size_t)32 << 20));
+}
+
 static void load_cblas(void)
 {
+    if (!has_room()) {
+        tuff__log(TUFF_LOG_WARNING,
+                  "blas: this process may have too little memory for %s, so matrix products take slower loops",
+                  TUFF_CBLAS_LIBRARY);
+        return;
+    }
 #if X86_KERNELS
     /* OpenBLAS up to 0.3.2x takes AMD's and unknown CPUs with AVX-512 for Haswell, at half their speed. */
     if (CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512dq") && CPU_HAS("avx512vl"))
