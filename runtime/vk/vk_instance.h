@@ -8,7 +8,7 @@
 
 #include "../status.h"
 
-#include <volk.h>
+#include "vk_api.h"
 
 #include <stdatomic.h>
 

@@ -2,7 +2,7 @@
 #ifndef TUFF_RUNTIME_VK_QUIRKS_H
 #define TUFF_RUNTIME_VK_QUIRKS_H
 
-#include <volk.h>
+#include "vk_api.h"
 
 #include <stdbool.h>
 
