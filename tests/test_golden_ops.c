@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "alloc.h"
-#include "check.h"
+#include "check_device.h"
 #include "dtype.h"
 #include "env.h"
 #include "io/safetensors.h"
@@ -439,12 +439,6 @@ static void test_nan(void **state)
     }
 }
 
-static bool open_device(const char *name)
-{
-    return tuff_device_create(&(tuff_device_create_info){.device = name}, &devices[device_count]) == TUFF_SUCCESS &&
-           ++device_count > 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,9 +447,11 @@ int main(void)
         cmocka_unit_test(test_adamw),
         cmocka_unit_test(test_nan),
     };
-    if (!open_device("reference") || !open_device(tuff__env()->device ? tuff__env()->device : "cpu")) {
-        printf("skipped: %s\n", tuff_last_error());
-        return TUFF__SKIPPED;
+    for (; device_count < 2; device_count++) {
+        const tuff_device_create_info info = {.device = device_count == 0 ? "reference" : NULL};
+        const int unopened = tuff__check_open_device(&info, &devices[device_count]);
+        if (unopened)
+            return unopened;
     }
     if (tuff__safetensors_open(TUFF_TEST_DIR "/golden/ops/ops.safetensors", &golden) != TUFF_SUCCESS) {
         printf("%s\n", tuff_last_error());

@@ -3,7 +3,7 @@
  * device). */
 #include "model/session.h"
 
-#include "check.h"
+#include "check_device.h"
 #include "check_golden.h"
 #include "env.h"
 #include "tuff/tokenizer.h"
@@ -564,13 +564,11 @@ int main(void)
         cmocka_unit_test(test_describe),       cmocka_unit_test(test_estimate),
         cmocka_unit_test(test_find),
     };
-    const tuff_device_create_info reference = {.device = "reference"};
-    const tuff_device_create_info other = {.device = tuff__env()->device ? tuff__env()->device : "cpu"};
-    if (tuff_device_create(&reference, &devices[device_count++]) != TUFF_SUCCESS)
-        return 1;
-    if (tuff_device_create(&other, &devices[device_count++]) != TUFF_SUCCESS) {
-        printf("skipped: %s\n", tuff_last_error());
-        return TUFF__SKIPPED;
+    for (; device_count < 2; device_count++) {
+        const tuff_device_create_info info = {.device = device_count == 0 ? "reference" : NULL};
+        const int unopened = tuff__check_open_device(&info, &devices[device_count]);
+        if (unopened)
+            return unopened;
     }
     if (tuff__check_folder_create("test_model") != 0)
         return 1;

@@ -7,7 +7,7 @@
  */
 #include "op_case.h"
 
-#include "check.h"
+#include "check_device.h"
 #include "env.h"
 #include "graph.h"
 #include "log.h"
@@ -366,29 +366,29 @@ static void test_case(const tuff_op_desc *op, const tuff__op_case *test, size_t 
     free_case(&data);
 }
 
-static bool open_device(const char *name, const tuff_device_create_info *info)
+/* 0, or the code to leave with. */
+static int open_devices(void)
 {
-    if (device_count == MAX_DEVICES ||
-        tuff_device_create(info, &devices[device_count].device) != TUFF_SUCCESS)
-        return false;
-    devices[device_count++].name = name;
-    return true;
-}
-
-static bool open_devices(void)
-{
-    static const char *const variants[] = {"t0", "t1", "t0c"};
-    static const char *const names[] = {"variant t0", "variant t1", "variant t0c"};
-    const char *wanted = tuff__env()->device ? tuff__env()->device : "cpu";
-    if (!open_device("default", &(tuff_device_create_info){.device = wanted}))
-        return false;
-    if (devices[0].device->target.backend != TUFF_BACKEND_VULKAN)
-        return true;
-    bool all = open_device("split", &(tuff_device_create_info){.device = wanted,
-                                                               .max_storage_buffer_range = SPLIT_RANGE});
-    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
-        all = open_device(names[i], &(tuff_device_create_info){.device = wanted, .kernel_variant = variants[i]}) && all;
-    return all;
+    static const struct {
+        const char *name;
+        tuff_device_create_info info;
+    } rows[] = {
+        {"default", {0}},
+        {"split", {.max_storage_buffer_range = SPLIT_RANGE}},
+        {"variant t0", {.kernel_variant = "t0"}},
+        {"variant t1", {.kernel_variant = "t1"}},
+        {"variant t0c", {.kernel_variant = "t0c"}},
+    };
+    _Static_assert(sizeof rows / sizeof rows[0] <= MAX_DEVICES, "room for every device");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const int code = tuff__check_open_device(&rows[i].info, &devices[device_count].device);
+        if (code != 0)
+            return code;
+        devices[device_count++].name = rows[i].name;
+        if (devices[0].device->target.backend != TUFF_BACKEND_VULKAN)
+            break;
+    }
+    return 0;
 }
 
 static bool asked_for(const char *name, int argc, char **argv)
@@ -414,10 +414,9 @@ int main(int argc, char **argv)
     tuff_device *reference = NULL;
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* a run that is cut off still says how far it came */
     tuff_set_log(count_errors, NULL);
-    if (!open_devices()) {
-        printf("skipped: %s\n", tuff_last_error());
-        return TUFF__SKIPPED;
-    }
+    const int unopened = open_devices();
+    if (unopened)
+        return unopened;
     if (tuff_device_create(&(tuff_device_create_info){.device = "reference"}, &reference) != TUFF_SUCCESS)
         return 2;
     printf("test_ops on %s (%s)\n", devices[0].device->properties.name, devices[0].device->properties.driver);

@@ -1,6 +1,6 @@
 /* test_pipeline.c: texts in, transformers' and sentence-transformers' answers out. On the device that TUFF_DEVICE names
  * (default: the CPU device). */
-#include "check.h"
+#include "check_device.h"
 #include "check_golden.h"
 #include "env.h"
 #include "tuff/pipeline.h"
@@ -308,11 +308,9 @@ int main(void)
         cmocka_unit_test(test_pooling_choice),      cmocka_unit_test(test_refused),
         cmocka_unit_test(test_modules),             cmocka_unit_test(test_out_of_memory),
     };
-    const tuff_device_create_info info = {.device = tuff__env()->device ? tuff__env()->device : "cpu"};
-    if (tuff_device_create(&info, &device) != TUFF_SUCCESS) {
-        printf("skipped: %s\n", tuff_last_error());
-        return TUFF__SKIPPED;
-    }
+    const int unopened = tuff__check_open_device(NULL, &device);
+    if (unopened)
+        return unopened;
     if (tuff__check_folder_create("test_pipeline") != 0)
         return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

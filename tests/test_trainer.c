@@ -8,7 +8,7 @@
 #include "../runtime/io/checkpoint.h"
 #include "../runtime/io/json.h"
 
-#include "check.h"
+#include "check_device.h"
 #include "check_file.h"
 #include "tuff/tokenizer.h"
 #include "tuff/train.h"
@@ -498,11 +498,9 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const char *name = tuff__env()->device ? tuff__env()->device : "cpu";
-    if (tuff_device_create(&(tuff_device_create_info){.device = name}, &device) != TUFF_SUCCESS) {
-        print_message("skipped: %s\n", tuff_last_error());
-        return TUFF__SKIPPED;
-    }
+    const int unopened = tuff__check_open_device(NULL, &device);
+    if (unopened)
+        return unopened;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_golden_on_the_reference),

@@ -5,7 +5,7 @@
  */
 #include "verify/verify.h"
 
-#include "check.h"
+#include "check_device.h"
 #include "check_file.h"
 #include "env.h"
 #include "graph.h"
@@ -632,16 +632,9 @@ int main(void)
         cmocka_unit_test(test_html),
         cmocka_unit_test(test_unwritable),
     };
-    const char *name = tuff__env()->device ? tuff__env()->device : "cpu";
-    const tuff_status status = tuff_device_create(&(tuff_device_create_info){.device = name}, &device);
-    if (status == TUFF_ERROR_FEATURE_NOT_PRESENT) {
-        printf("skipped: %s\n", tuff_last_error());
-        return TUFF__SKIPPED;
-    }
-    if (status != TUFF_SUCCESS) {
-        printf("%s\n", tuff_last_error());
-        return 1;
-    }
+    const int unopened = tuff__check_open_device(NULL, &device);
+    if (unopened)
+        return unopened;
     const int failed = cmocka_run_group_tests(tests, create_folder, tuff__check_folder_remove);
     tuff_device_destroy(device);
     return failed;
