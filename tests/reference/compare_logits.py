@@ -32,14 +32,18 @@ def main():
     command = [args.tuff, "run", "text-classification", args.model, "--file", args.file, "--text-column",
                args.text_column, "--function-to-apply", "none", "--top-k", "1000", "--json", "--device", args.device]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    if len(lines) < len(texts):
+        sys.exit(f"{len(lines)} lines for {len(texts)} texts")
     worst, scale, equal = 0.0, 0.0, 0
     for start in range(0, len(texts), 64):
         batch = tokenizer(texts[start : start + 64], padding=True, truncation=True, return_tensors="pt")
         with torch.no_grad():
             wanted = model(**batch).logits.double()
-        for row, line in zip(wanted, lines[start : start + 64]):
+        for row, line in zip(wanted, lines[start : start + len(wanted)], strict=True):
             scores = {entry["label"]: entry["score"] for entry in json.loads(line)}
             got = torch.tensor([scores[model.config.id2label[i]] for i in range(len(row))], dtype=torch.float64)
+            if not (got.isfinite().all() and row.isfinite().all()):
+                sys.exit(f"text {start}: logits that are not finite: {got.tolist()}, wanted {row.tolist()}")
             worst = max(worst, (got - row).abs().max().item())
             scale = max(scale, row.abs().max().item())
             equal += int(got.argmax() == row.argmax())

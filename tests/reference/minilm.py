@@ -3,13 +3,16 @@
 
     minilm.py TUFF MODEL SENTENCES [--device D ...] [--count N]
 
-TUFF is the built command, MODEL the model folder, SENTENCES a file with one sentence a line. Checks, for the first N lines
+TUFF is the built command, with words before it where it runs in a lab ("vendor-lab run swiftshader build/lab/tuff"; TMPDIR
+is then a folder that both sides see), MODEL the model folder, SENTENCES a file with one sentence a line. Checks, for the first N lines
 (default 1000): ids, type ids, masks and offsets equal to the reference tokenizer's; and for each device (default cpu) the
 unit-length mean-pooled embeddings, cut where sentence_bert_config.json says, within 2e-6 of PyTorch's float32 in every
-element, for the first N/20 lines on devices other than cpu. Exits non-zero on a difference. Needs torch and transformers; the product does not.
+element, for the first N/20 lines on devices other than cpu. Exits non-zero on a difference. Needs torch and transformers; the
+product does not.
 """
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -37,7 +40,10 @@ def run(arguments, texts):
         file.write("\n".join(texts) + "\n")
         file.flush()
         out = subprocess.run(arguments + ["--file", file.name, "--json"], check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in out.stdout.splitlines()]
+    lines = [json.loads(line) for line in out.stdout.splitlines()]
+    if len(lines) != len(texts):
+        sys.exit(f"{arguments}: {len(lines)} lines for {len(texts)} texts")
+    return lines
 
 
 def main():
@@ -52,8 +58,9 @@ def main():
         texts = [line.rstrip("\n") for line in file]
     texts = [text for text in texts if text.strip()][: options.count]
     tokenizer = AutoTokenizer.from_pretrained(options.model)
+    tuff = shlex.split(options.tuff)
     wrong = 0
-    for text, got in zip(texts, run([options.tuff, "tokenize", options.model], texts)):
+    for text, got in zip(texts, run([*tuff, "tokenize", options.model], texts), strict=True):
         want = tokenizer(text, truncation=True, return_offsets_mapping=True)
         wrong += any(list(map(list, want[key])) != got[key] if key == "offset_mapping" else list(want[key]) != got[key]
                      for key in ("input_ids", "token_type_ids", "attention_mask", "offset_mapping"))
@@ -65,8 +72,8 @@ def main():
     for device in options.device or ["cpu"]:
         some = texts if device == "cpu" else texts[: max(1, len(texts) // 20)]
         want = embed(tokenizer, model, some, max_length)
-        got = torch.tensor(run([options.tuff, "run", "feature-extraction", options.model, "--device", device], some))
-        worst = (got - want).abs().max().item()
+        got = torch.tensor(run([*tuff, "run", "feature-extraction", options.model, "--device", device], some))
+        worst = (got - want).abs().max().item() if got.isfinite().all() else float("nan")
         print(f"{device}: {len(some)} embeddings, worst element {worst:.3g} from PyTorch f32, limit {LIMIT:g}")
         failed = failed or not worst <= LIMIT
     return 1 if failed else 0
