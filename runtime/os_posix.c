@@ -347,8 +347,11 @@ tuff_status tuff__directory_create(const char *path)
             continue;
         const char kept = *next;
         end[1] = '\0';
-        if (mkdir(partial, 0777) != 0 && !tuff__is_directory(partial))
-            error = errno == EEXIST ? ENOTDIR : errno;
+        if (mkdir(partial, 0777) != 0) {
+            const int reason = errno; /* the next call sets its own */
+            if (!tuff__is_directory(partial))
+                error = reason == EEXIST ? ENOTDIR : reason;
+        }
         end[1] = kept;
     }
     tuff__free(partial);

@@ -3,6 +3,8 @@
 
 #include "check_file.h"
 
+#include <stdlib.h>
+
 /* -- threads ------------------------------------------------------------------------------------------------------ */
 
 typedef struct counter {
@@ -185,6 +187,18 @@ static void test_create_list_remove(void **state)
     assert_int_equal(tuff__directory_remove(tuff__check_path("a")), TUFF_SUCCESS);
 }
 
+/* mkdir's own reason is told: asking whether the folder is there sets another. */
+static void test_create_tells_why(void **state)
+{
+    (void)state;
+    char command[160];
+    snprintf(command, sizeof command, "ln -s none '%s'", tuff__check_path("dangling"));
+    if (system(command) != 0)
+        skip();
+    tuff__check_failed(tuff__directory_create(tuff__check_path("dangling")), TUFF_ERROR_IO,
+                       "dangling: cannot create the folder: Not a directory");
+}
+
 static void make_folder(const char *name, const char *content)
 {
     char file[80];
@@ -254,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_rename_and_link),
         cmocka_unit_test(test_sync_reports_a_full_disk),
         cmocka_unit_test(test_create_list_remove),
+        cmocka_unit_test(test_create_tells_why),
         cmocka_unit_test(test_replace),
         cmocka_unit_test(test_every_allocation_may_fail),
     };
