@@ -63,37 +63,83 @@ static void test_fields(void **state)
     tuff__model_config_destroy(&config);
 }
 
+/* The fields of `config` that differ from the base's, as "name value; " each. */
+static const char *changes(const tuff_model_config *config)
+{
+    static char text[256];
+    tuff__model_config base;
+    assert_int_equal(parse(NULL, NULL, &base), TUFF_SUCCESS);
+    const tuff_model_config *b = &base.fields;
+    size_t length = 0;
+    text[0] = '\0';
+#define CHANGE(differs, ...)                                                                                           \
+    if (differs)                                                                                                       \
+    length += (size_t)snprintf(text + length, sizeof text - length, __VA_ARGS__)
+    CHANGE(config->pad_token_id != b->pad_token_id, "pad_token_id %d; ", (int)config->pad_token_id);
+    CHANGE(config->hidden_act != b->hidden_act, "hidden_act %d; ", (int)config->hidden_act);
+    CHANGE(!config->architecture, "no architecture; ");
+    CHANGE(!config->dtype, "no dtype; ");
+    CHANGE(config->dtype && strcmp(config->dtype, b->dtype) != 0, "dtype %s; ", config->dtype);
+    CHANGE(config->num_labels != b->num_labels, "num_labels %d; ", (int)config->num_labels);
+    CHANGE(strcmp(config->labels[0], b->labels[0]) != 0, "label %s; ", config->labels[0]);
+    CHANGE(config->problem_type != b->problem_type, "problem_type %d; ", (int)config->problem_type);
+    CHANGE(config->hidden_dropout_prob != b->hidden_dropout_prob, "hidden_dropout_prob; ");
+    CHANGE(config->classifier_dropout != b->classifier_dropout, "classifier_dropout %g; ",
+           (double)config->classifier_dropout);
+    CHANGE(config->layer_norm_eps != b->layer_norm_eps, "layer_norm_eps %g; ", (double)config->layer_norm_eps);
+#undef CHANGE
+    tuff__model_config_destroy(&base);
+    return text;
+}
+
 static void test_variants(void **state)
 {
     (void)state;
     static const struct {
-        const char *key, *line;
+        const char *key, *line, *changes;
     } rows[] = {
-        {"pad_token_id", NULL},
-        {"pad_token_id", "\"pad_token_id\": null"},
-        {"architectures", NULL},
-        {"architectures", "\"architectures\": null"},
-        {"torch_dtype", NULL},
-        {"torch_dtype", "\"dtype\": \"bfloat16\""},
-        {"id2label", NULL},
-        {"id2label", "\"num_labels\": 5"},
-        {"classifier_dropout", NULL},
-        {"classifier_dropout", "\"classifier_dropout\": 0.3"},
-        {NULL, "\"position_embedding_type\": \"absolute\""},
-        {NULL, "\"is_decoder\": false, \"add_cross_attention\": false, \"pruned_heads\": {}"},
-        {NULL, "\"problem_type\": \"multi_label_classification\""},
-        {NULL, "\"problem_type\": null"},
-        {NULL, "\"directionality\": \"bidi\", \"pooler_type\": \"first_token_transform\", \"_name_or_path\": \"x\""},
-        {"hidden_act", "\"hidden_act\": \"gelu_new\""},
-        {"hidden_act", "\"hidden_act\": \"gelu_pytorch_tanh\""},
-        {"hidden_act", "\"hidden_act\": \"swish\""},
-        {"hidden_act", "\"hidden_act\": \"tanh\""},
-        {"hidden_act", "\"hidden_act\": \"relu\""},
+        {"pad_token_id", NULL, ""},
+        {"pad_token_id", "\"pad_token_id\": null", "pad_token_id -1; "},
+        {"pad_token_id", "\"pad_token_id\": 7", "pad_token_id 7; "},
+        {"architectures", NULL, "no architecture; "},
+        {"architectures", "\"architectures\": null", "no architecture; "},
+        {"torch_dtype", NULL, "no dtype; "},
+        {"torch_dtype", "\"dtype\": \"bfloat16\"", "dtype bfloat16; "},
+        {"id2label", NULL, "label LABEL_0; "},
+        {"id2label", "\"num_labels\": 5", "num_labels 5; label LABEL_0; "},
+        {NULL, "\"_num_labels\": 5", ""}, /* as transformers 4 and 5: id2label counts */
+        {"classifier_dropout", NULL, ""},
+        {"classifier_dropout", "\"classifier_dropout\": 0.3", "classifier_dropout 0.3; "},
+        {"classifier_dropout", "\"classifier_dropout\": 0", "classifier_dropout 0; "},
+        {"layer_norm_eps", NULL, ""},
+        {"layer_norm_eps", "\"layer_norm_eps\": 1e-5", "layer_norm_eps 1e-05; "},
+        {NULL, "\"position_embedding_type\": \"absolute\"", ""},
+        {NULL, "\"is_decoder\": false, \"add_cross_attention\": false, \"pruned_heads\": {}", ""},
+        {NULL, "\"problem_type\": \"multi_label_classification\"", "problem_type 3; "},
+        {NULL, "\"problem_type\": null", ""},
+        {NULL, "\"directionality\": \"bidi\", \"pooler_type\": \"first_token_transform\", \"_name_or_path\": \"x\"",
+         ""},
+        {NULL, "\"sbert_ce_default_activation_function\": \"torch.nn.modules.linear.Identity\", \"xla_device\": true",
+         ""},
+        {NULL, "\"sentence_transformers\": {\"version\": \"4.1.0\"}, \"eos_token_ids\": 0", ""},
+        {"hidden_act", "\"hidden_act\": \"gelu_python\"", ""},
+        {"hidden_act", "\"hidden_act\": \"gelu_new\"", "hidden_act 2; "},
+        {"hidden_act", "\"hidden_act\": \"gelu_pytorch_tanh\"", "hidden_act 2; "},
+        {"hidden_act", "\"hidden_act\": \"gelu_python_tanh\"", "hidden_act 2; "},
+        {"hidden_act", "\"hidden_act\": \"gelu_fast\"", "hidden_act 2; "},
+        {"hidden_act", "\"hidden_act\": \"gelu_accurate\"", "hidden_act 2; "},
+        {"hidden_act", "\"hidden_act\": \"silu\"", "hidden_act 3; "},
+        {"hidden_act", "\"hidden_act\": \"swish\"", "hidden_act 3; "},
+        {"hidden_act", "\"hidden_act\": \"tanh\"", "hidden_act 4; "},
+        {"hidden_act", "\"hidden_act\": \"relu\"", "hidden_act 5; "},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         tuff__model_config config;
+        const char *what = rows[i].line ? rows[i].line : rows[i].key;
         if (parse(rows[i].key, rows[i].line, &config) != TUFF_SUCCESS)
-            fail_msg("%s: %s", rows[i].line ? rows[i].line : rows[i].key, tuff_last_error());
+            fail_msg("%s: %s", what, tuff_last_error());
+        if (strcmp(changes(&config.fields), rows[i].changes) != 0)
+            fail_msg("%s: changes \"%s\", wanted \"%s\"", what, changes(&config.fields), rows[i].changes);
         tuff__model_config_destroy(&config);
     }
 }
@@ -142,9 +188,11 @@ static void test_refused(void **state)
         {"hidden_act", NULL, "'hidden_act'"},
         {"hidden_act", "\"hidden_act\": \"mish\"", "'hidden_act'"},
         {"hidden_dropout_prob", NULL, "'hidden_dropout_prob'"},
-        {"hidden_dropout_prob", "\"hidden_dropout_prob\": 1", "'hidden_dropout_prob'"},
+        {"hidden_dropout_prob", "\"hidden_dropout_prob\": 1",
+         "'hidden_dropout_prob' is the number 1, wanted a number of at least 0 and below 1"},
         {"attention_probs_dropout_prob", "\"attention_probs_dropout_prob\": -0.1", "'attention_probs_dropout_prob'"},
-        {"layer_norm_eps", NULL, "'layer_norm_eps'"},
+        {"layer_norm_eps", "\"layer_norm_eps\": null", "'layer_norm_eps'"},
+        {"layer_norm_eps", "\"layer_norm_eps\": 2", "wanted a number from 0 to 1"},
         {"initializer_range", NULL, "'initializer_range'"},
         {"classifier_dropout", "\"classifier_dropout\": \"x\"", "'classifier_dropout'"},
         {"pad_token_id", "\"pad_token_id\": 100", "'pad_token_id'"},
@@ -211,6 +259,25 @@ static void test_write(void **state)
     tuff__model_config_destroy(&config);
 }
 
+/* transformers 5 refuses a whole number without ".0" where its class says float. */
+static void test_real_numbers_stay_real(void **state)
+{
+    (void)state;
+    tuff__model_config config;
+    char *text = NULL;
+    size_t length = 0;
+    assert_int_equal(parse("initializer_range", "\"initializer_range\": 1.0, \"_num_labels\": 2", &config),
+                     TUFF_SUCCESS);
+    assert_int_equal(tuff__model_config_write(&config, "BertForSequenceClassification", true, &text, &length),
+                     TUFF_SUCCESS);
+    assert_non_null(strstr(text, "\"initializer_range\": 1.0,"));
+    assert_non_null(strstr(text, "\"classifier_dropout\": null,"));
+    assert_non_null(strstr(text, "\"hidden_size\": 24,"));
+    assert_null(strstr(text, "_num_labels")); /* it could contradict the new id2label */
+    tuff__free(text);
+    tuff__model_config_destroy(&config);
+}
+
 static void test_missing_file(void **state)
 {
     (void)state;
@@ -222,8 +289,13 @@ static void test_missing_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),        cmocka_unit_test(test_variants), cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_write),    cmocka_unit_test(test_not_an_object),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_not_an_object),
+        cmocka_unit_test(test_real_numbers_stay_real),
         cmocka_unit_test(test_missing_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,20 +21,24 @@ static const char *const read_keys[] = {
 
 /* Keys that change nothing in an encoder without a language-model head: how outputs are returned, how text is
  * generated, who wrote the file. `pooler_*` and `directionality` come from Google's first releases and are read by no
- * program. */
+ * program; `_num_labels` was written beside id2label before transformers 4, and id2label counts; `sbert_*` and
+ * `sentence_transformers` are for another program's scores. */
 static const char *const harmless_keys[] = {
     "_attn_implementation", "_attn_implementation_autoset", "_attn_implementation_internal", "_commit_hash",
-    "_name_or_path", "attn_implementation", "bad_words_ids", "begin_suppress_tokens", "bos_token_id",
+    "_name_or_path", "_num_labels", "attn_implementation", "bad_words_ids", "begin_suppress_tokens", "bos_token_id",
     "chunk_size_feed_forward", "decoder_start_token_id", "directionality", "diversity_penalty", "do_sample",
-    "early_stopping", "encoder_no_repeat_ngram_size", "eos_token_id", "exponential_decay_length_penalty",
-    "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "gradient_checkpointing", "language",
+    "early_stopping", "encoder_no_repeat_ngram_size", "eos_token_id", "eos_token_ids",
+    "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id", "forced_eos_token_id",
+    "gradient_checkpointing", "language",
     "length_penalty", "max_length", "min_length", "name", "no_repeat_ngram_size", "num_beam_groups", "num_beams",
     "num_return_sequences", "output_attentions", "output_hidden_states", "output_past", "output_scores",
     "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type",
     "prefix", "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate",
-    "sep_token_id", "suppress_tokens", "task_specific_params", "temperature", "tf_legacy_loss",
+    "sbert_ce_default_activation_function", "sentence_transformers", "sep_token_id", "suppress_tokens",
+    "task_specific_params", "temperature", "tf_legacy_loss",
     "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class", "top_k", "top_p", "torchscript",
     "transformers.js_config", "transformers_version", "typical_p", "use_bfloat16", "use_cache", "use_return_dict",
+    "xla_device",
 };
 
 /* Keys that change the computation unless they say no: false, null, or nothing in the brackets. */
@@ -165,31 +169,36 @@ static tuff_status read_activation(const tuff__json *json, tuff_activation *out_
                                  "one of gelu, gelu_new, gelu_pytorch_tanh, silu, tanh, relu");
 }
 
-/* A number in [min, max]. */
-static tuff_status read_number(const tuff__json *json, const char *key, double min, double max, float *out_value)
+/* A number in [0, max]. */
+static tuff_status read_number(const tuff__json *json, const char *key, double max, const char *wanted,
+                               float *out_value)
 {
     double value;
     TUFF_TRY(tuff__json_number(json, json->root, key, &value));
-    if (!(value >= min && value <= max)) {
-        char wanted[80];
-        snprintf(wanted, sizeof wanted, "a number from %g to %g", min, max);
+    if (!(value >= 0 && value <= max))
         return tuff__json_fail_value(json, key, tuff__json_find(json->root, key), wanted);
-    }
     *out_value = (float)value;
     return TUFF_SUCCESS;
 }
 
+/* A dropout of 1 would leave nothing. */
+static tuff_status read_dropout(const tuff__json *json, const char *key, float *out_value)
+{
+    return read_number(json, key, 1.0 - FLT_EPSILON, "a number of at least 0 and below 1", out_value);
+}
+
 static tuff_status read_numbers(const tuff__json *json, tuff_model_config *fields)
 {
-    const double below_one = 1.0 - FLT_EPSILON; /* a dropout of 1 would leave nothing */
-    TUFF_TRY(read_number(json, "hidden_dropout_prob", 0, below_one, &fields->hidden_dropout_prob));
-    TUFF_TRY(read_number(json, "attention_probs_dropout_prob", 0, below_one, &fields->attention_probs_dropout_prob));
-    TUFF_TRY(read_number(json, "layer_norm_eps", 0, 1, &fields->layer_norm_eps));
-    TUFF_TRY(read_number(json, "initializer_range", 0, 100, &fields->initializer_range));
+    TUFF_TRY(read_dropout(json, "hidden_dropout_prob", &fields->hidden_dropout_prob));
+    TUFF_TRY(read_dropout(json, "attention_probs_dropout_prob", &fields->attention_probs_dropout_prob));
+    fields->layer_norm_eps = 1e-12f; /* BertConfig's own default, which early folders leave out */
+    if (tuff__json_find(json->root, "layer_norm_eps"))
+        TUFF_TRY(read_number(json, "layer_norm_eps", 1, "a number from 0 to 1", &fields->layer_norm_eps));
+    TUFF_TRY(read_number(json, "initializer_range", 100, "a number from 0 to 100", &fields->initializer_range));
     const cJSON *dropout = tuff__json_find(json->root, "classifier_dropout");
     fields->classifier_dropout = fields->hidden_dropout_prob;
     if (dropout && !cJSON_IsNull(dropout))
-        TUFF_TRY(read_number(json, "classifier_dropout", 0, below_one, &fields->classifier_dropout));
+        TUFF_TRY(read_dropout(json, "classifier_dropout", &fields->classifier_dropout));
     return TUFF_SUCCESS;
 }
 
@@ -358,7 +367,10 @@ static void write_labels(tuff__json_writer *writer, const tuff_model_config *fie
 tuff_status tuff__model_config_write(const tuff__model_config *config, const char *architecture, bool with_labels,
                                      char **out_text, size_t *out_length)
 {
-    static const char *const label_keys[] = {"id2label", "label2id", "num_labels", "problem_type"};
+    static const char *const label_keys[] = {"_num_labels", "id2label", "label2id", "num_labels", "problem_type"};
+    /* A whole number keeps its ".0": transformers 5 refuses an int where its class says float. */
+    static const char *const real_keys[] = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",
+                                            "layer_norm_eps", "initializer_range"};
     static const char *const replaced_keys[] = {"architectures", "dtype", "torch_dtype"};
     tuff__json_writer writer = {.indent = 2};
     tuff__json_begin_object(&writer);
@@ -373,7 +385,10 @@ tuff_status tuff__model_config_write(const tuff__model_config *config, const cha
             item != tuff__json_find(config->json->root, item->string))
             continue;
         tuff__json_key(&writer, item->string);
-        tuff__json_write_value(&writer, item);
+        if (CONTAINS(real_keys, item->string) && cJSON_IsNumber(item))
+            tuff__json_write_double(&writer, item->valuedouble);
+        else
+            tuff__json_write_value(&writer, item);
     }
     if (with_labels)
         write_labels(&writer, &config->fields);
