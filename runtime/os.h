@@ -55,6 +55,10 @@ void tuff__file_unmap(tuff__mapped_file *file); /* accepts a zeroed one */
 FILE *tuff__file_open(const char *path, const char *mode); /* fopen with a UTF-8 path */
 bool tuff__file_exists(const char *path);
 bool tuff__is_directory(const char *path);
+bool tuff__is_regular_file(const char *path); /* false for pipes, terminals, devices */
+/* Where `path` leads: absolute, without links, "." and "..". What does not exist yet is named in the folder it would be
+ * made in. Free with tuff__free. An empty path, and one through something that is no folder, are TUFF_ERROR_IO. */
+tuff_status tuff__path_resolve(const char *path, char **out_path);
 tuff_status tuff__file_remove(const char *path); /* succeeds when there is none */
 /* Atomic replacement of a file within one file system. */
 tuff_status tuff__file_rename(const char *from, const char *to);
@@ -64,10 +68,13 @@ bool tuff__file_link(const char *from, const char *to);
 tuff_status tuff__file_sync(FILE *file, const char *path); /* flush to the disk; a full disk shows here at the latest */
 tuff_status tuff__directory_create(const char *path); /* with its parents; succeeds when it is there */
 tuff_status tuff__directory_remove(const char *path); /* with all it holds */
-/* Puts the directory `from` in the place of `to` (which may exist, then `to`'s old content is removed afterwards):
- * at every moment `to` is the old directory or the new one, or, for the blink between two renames, the old one is
- * called `to` + ".tuff-old". */
-tuff_status tuff__directory_replace(const char *from, const char *to);
+/* Puts the directory `from` in the place of `to`; what was at `to` is then called `from`, for the caller to remove. On
+ * failure all is as it was, or the sentence says where the old one is. Where the system can exchange two names (Linux),
+ * `to` is the old directory or the new one at every moment; elsewhere, for the blink between two renames, the old one
+ * is called `to` + ".tuff-old". */
+tuff_status tuff__directory_exchange(const char *from, const char *to);
+/* Whether a directory can get another name: not the root, nor where a file system is mounted. */
+bool tuff__directory_can_move(const char *path);
 /* The names in a directory, without "." and "..", sorted by byte; free each and the array with tuff__free. */
 tuff_status tuff__directory_list(const char *path, char ***out_names, size_t *out_count);
 /* Where this user's caches go: "$XDG_CACHE_HOME/tuff", "~/.cache/tuff", "%LOCALAPPDATA%\\tuff"; free with tuff__free;

@@ -5,7 +5,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #if defined(__linux__)
-#define _GNU_SOURCE /* sched_getaffinity */
+#define _GNU_SOURCE /* sched_getaffinity, statx, RENAME_EXCHANGE */
 #elif defined(__APPLE__)
 #define _DARWIN_C_SOURCE /* _SC_NPROCESSORS_ONLN, TIOCGWINSZ */
 #endif
@@ -26,6 +26,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 #include <time.h>
 #include <unistd.h>
 
@@ -256,6 +259,12 @@ bool tuff__is_directory(const char *path)
     return stat(path, &information) == 0 && S_ISDIR(information.st_mode);
 }
 
+bool tuff__is_regular_file(const char *path)
+{
+    struct stat information;
+    return stat(path, &information) == 0 && S_ISREG(information.st_mode);
+}
+
 tuff_status tuff__file_remove(const char *path)
 {
     if (unlink(path) != 0 && errno != ENOENT)
@@ -285,6 +294,60 @@ static char *parent_of(const char *path)
     while (end > 1 && path[end - 1] == '/')
         end--;
     return end ? tuff__strndup(path, end) : tuff__strdup(".");
+}
+
+/* The last name of `path`, up to slashes at its end; empty for the root. */
+static char *name_of(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    return tuff__strndup(path + begin, end - begin);
+}
+
+/* Where a path that realpath does not find would be made: behind a link that leads nowhere yet, or in its folder. */
+static tuff_status resolve_missing(const char *path, char **out_path)
+{
+    char target[4096];
+    char *parent = parent_of(path), *name = name_of(path), *next = NULL, *folder = NULL;
+    tuff_status status = parent && name ? TUFF_SUCCESS : tuff__fail_memory("path", strlen(path));
+    const ssize_t length = status == TUFF_SUCCESS ? readlink(path, target, sizeof target - 1) : 0;
+    if (status == TUFF_SUCCESS && length > 0) {
+        target[length] = '\0';
+        next = target[0] == '/' ? tuff__strdup(target) : tuff__asprintf("%s/%s", parent, target);
+        status = next ? tuff__path_resolve(next, out_path) : tuff__fail_memory("path", strlen(path));
+    } else if (status == TUFF_SUCCESS && (strcmp(name, "..") == 0 || strcmp(parent, path) == 0)) {
+        status = fail_path(path, "find", ENOENT); /* the latter: "." where the working directory was removed */
+    } else if (status == TUFF_SUCCESS) {
+        status = tuff__path_resolve(parent, &folder);
+        if (status == TUFF_SUCCESS && strcmp(name, ".") != 0)
+            *out_path = tuff__asprintf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name);
+        else if (status == TUFF_SUCCESS)
+            *out_path = tuff__strdup(folder);
+        if (status == TUFF_SUCCESS && !*out_path)
+            status = tuff__fail_memory("path", strlen(path));
+    }
+    tuff__free(folder);
+    tuff__free(next);
+    tuff__free(name);
+    tuff__free(parent);
+    return status;
+}
+
+tuff_status tuff__path_resolve(const char *path, char **out_path)
+{
+    *out_path = NULL;
+    char *found = realpath(path, NULL);
+    if (!found && errno == ENOENT && path[0])
+        return resolve_missing(path, out_path);
+    if (!found)
+        return fail_path(path, "find", errno);
+    *out_path = tuff__strdup(found); /* the allocator is ours, realpath's is not */
+    free(found);
+    return *out_path ? TUFF_SUCCESS : tuff__fail_memory("path", strlen(path));
 }
 
 /* Makes a rename durable. Not an error where it fails: the rename itself has already happened. */
@@ -388,19 +451,38 @@ tuff_status tuff__directory_remove(const char *path)
     return rmdir(path) == 0 || errno == ENOENT ? TUFF_SUCCESS : fail_path(path, "remove", errno);
 }
 
-static bool entry_exists(const char *path)
+bool tuff__directory_can_move(const char *path)
 {
-    struct stat information;
-    return lstat(path, &information) == 0;
+#if defined(STATX_ATTR_MOUNT_ROOT)
+    struct statx extended; /* tells also of a folder mounted from its own file system */
+    if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, 0, &extended) == 0 &&
+        (extended.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+        return !(extended.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+#endif
+    struct stat here, above;
+    char *parent = tuff__asprintf("%s/..", path);
+    const bool known = parent && stat(path, &here) == 0 && stat(parent, &above) == 0;
+    tuff__free(parent);
+    return !known || (here.st_dev == above.st_dev && here.st_ino != above.st_ino);
 }
 
-/* `to` is moved to `old`, `from` to `to`; put back when the second step fails. */
-static tuff_status swap_in(const char *from, const char *to, const char *old)
+/* Two names change places in one step. 0 or errno. */
+static int exchange_names(const char *a, const char *b)
 {
-    const bool replaces = entry_exists(to);
+#if defined(SYS_renameat2) && defined(RENAME_EXCHANGE)
+    return syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0 ? 0 : errno;
+#else
+    (void)a;
+    (void)b;
+    return ENOSYS;
+#endif
+}
+
+/* `to` is moved to `old`, `from` to `to`, `old` to `from`; put back when the second step fails. */
+static tuff_status exchange_by_renames(const char *from, const char *to, const char *old)
+{
+    const bool replaces = tuff__is_directory(to);
     if (replaces) {
-        if (!tuff__is_directory(to))
-            return fail_path(to, "replace", ENOTDIR);
         TUFF_TRY(tuff__directory_remove(old));
         TUFF_TRY(tuff__file_rename(to, old));
     }
@@ -413,17 +495,31 @@ static tuff_status swap_in(const char *from, const char *to, const char *old)
     }
     sync_parent(to);
     /* Also what a kill between the two renames of an earlier call left; until now it was the only copy. */
-    return tuff__directory_remove(old);
+    return rename(old, from) == 0 || errno == ENOENT ? TUFF_SUCCESS : fail_path(old, "rename", errno);
 }
 
-tuff_status tuff__directory_replace(const char *from, const char *to)
+static tuff_status exchange(const char *from, const char *to, const char *old)
+{
+    struct stat information;
+    if (lstat(to, &information) == 0 && !S_ISDIR(information.st_mode))
+        return fail_path(to, "replace", ENOTDIR);
+    const int error = tuff__is_directory(to) ? exchange_names(from, to) : ENOSYS;
+    if (error == ENOSYS || error == EINVAL || error == ENOTSUP) /* not this system, or not this file system */
+        return exchange_by_renames(from, to, old);
+    if (error)
+        return tuff__fail(TUFF_ERROR_IO, "%s: cannot rename to '%s': %s", from, to, strerror(error));
+    sync_parent(to);
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__directory_exchange(const char *from, const char *to)
 {
     size_t length = strlen(to);
     while (length > 1 && to[length - 1] == '/')
         length--;
     char *target = tuff__strndup(to, length);
     char *old = target ? tuff__asprintf("%s.tuff-old", target) : NULL;
-    const tuff_status status = old ? swap_in(from, target, old) : tuff__fail_memory("path", length);
+    const tuff_status status = old ? exchange(from, target, old) : tuff__fail_memory("path", length);
     tuff__free(old);
     tuff__free(target);
     return status;

@@ -112,6 +112,40 @@ static void test_refuses_other_weights(void **state)
     refuse("pickle", TUFF_ERROR_INVALID_FILE, "it is empty");
 }
 
+/* Weights under names that are not read are weights: nobody wants such a folder to be initialised anew. */
+static void test_names_weights_it_cannot_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *message;
+    } rows[] = {
+        {"model-00001-of-00002.safetensors", "has weights in 'model-00001-of-00002.safetensors', but neither"},
+        {"pytorch_model.safetensors", "has weights in 'pytorch_model.safetensors', but neither"},
+        {"adapter_model.bin", "has its weights in 'adapter_model.bin', which is not read"},
+        {"tf_model.h5", "has its weights in 'tf_model.h5', which is not read"},
+        {"flax_model.msgpack", "has its weights in 'flax_model.msgpack', which is not read"},
+        {"bert_model.ckpt.index", "has its weights in 'bert_model.ckpt.index', which is not read"},
+        {"last.ckpt", "has its weights in 'last.ckpt', which is not read"},
+    };
+    const char *folder = make_folder("odd");
+    tuff__check_write_text(tuff__check_path("odd/training_args.bin"), "");
+    assert_false(tuff__checkpoint_has_weights(folder));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char path[100];
+        snprintf(path, sizeof path, "odd/%s", rows[i].name);
+        tuff__check_write_text(tuff__check_path(path), "");
+        assert_true(tuff__checkpoint_has_weights(folder));
+        refuse("odd", TUFF_ERROR_INVALID_FILE, rows[i].message);
+        assert_int_equal(tuff__file_remove(tuff__check_path(path)), TUFF_SUCCESS);
+    }
+    char command[300];
+    snprintf(command, sizeof command, "ln -s none '%s'", tuff__check_path("odd/model.safetensors"));
+    if (system(command) != 0)
+        skip();
+    assert_true(tuff__checkpoint_has_weights(folder));
+    refuse("odd", TUFF_ERROR_IO, "odd/model.safetensors: is no file, or a link that leads to none");
+}
+
 /* -- writing ------------------------------------------------------------------------------------------------------ */
 
 static tuff_status fill(tuff__checkpoint_save *save, const char *config)
@@ -170,6 +204,72 @@ static void test_save_makes_and_replaces(void **state)
     assert_int_equal(tuff__checkpoint_open(tuff__check_path("save"), &checkpoint), TUFF_SUCCESS);
     assert_int_equal(tuff__checkpoint_find(checkpoint, "a")->count, 6);
     tuff__checkpoint_destroy(checkpoint);
+}
+
+static void test_dropped_names_stay_behind(void **state)
+{
+    (void)state;
+    tuff__checkpoint_save *save = NULL;
+    const char *folder = tuff__check_path("drop");
+    save_folder(folder, "first");
+    tuff__check_write_text(tuff__check_path("drop/tokenizer.json"), "old");
+    tuff__check_write_text(tuff__check_path("drop/1_Pooling/tokenizer.json"), "kept");
+    assert_int_equal(tuff__checkpoint_save_begin(folder, &save), TUFF_SUCCESS);
+    assert_int_equal(tuff__checkpoint_save_drop(save, "tokenizer.json"), TUFF_SUCCESS);
+    assert_int_equal(tuff__checkpoint_save_drop(save, "config.json"), TUFF_SUCCESS);
+    assert_int_equal(fill(save, "second"), TUFF_SUCCESS);
+    assert_int_equal(tuff__checkpoint_save_commit(save), TUFF_SUCCESS);
+    tuff__checkpoint_save_destroy(save);
+    assert_false(tuff__file_exists(tuff__check_path("drop/tokenizer.json")));
+    tuff__check_content(tuff__check_path("drop/1_Pooling/tokenizer.json"), "kept"); /* only at the top */
+    tuff__check_content(tuff__check_path("drop/config.json"), "second");            /* written anew */
+}
+
+/* However the folder is called, it is the folder that is replaced. */
+static void test_save_by_other_names(void **state)
+{
+    (void)state;
+    char command[300];
+    tuff__checkpoint_save *save = NULL;
+    save_folder(tuff__check_path("named"), "first");
+    save_folder(tuff__check_path("named/."), "second");
+    tuff__check_content(tuff__check_path("named/config.json"), "second");
+    save_folder(tuff__check_path("named/1_Pooling/.."), "third");
+    tuff__check_content(tuff__check_path("named/config.json"), "third");
+    tuff__check_failed(tuff__checkpoint_save_begin("", &save), TUFF_ERROR_INVALID_ARGUMENT, "is empty");
+    tuff__check_failed(tuff__checkpoint_save_begin("/", &save), TUFF_ERROR_INVALID_ARGUMENT,
+                       "/: is the root of a file system, which cannot be replaced as a whole");
+    assert_null(save);
+    snprintf(command, sizeof command, "cd '%s' && ln -s named linkname && ln -s waiting waits", tuff__check_folder);
+    if (system(command) != 0)
+        skip();
+    save_folder(tuff__check_path("linkname"), "fourth");
+    tuff__check_content(tuff__check_path("named/config.json"), "fourth");
+    save_folder(tuff__check_path("waits"), "fifth");
+    tuff__check_content(tuff__check_path("waiting/config.json"), "fifth");
+    snprintf(command, sizeof command, "test -L '%s' && test -L '%s'", tuff__check_path("linkname"),
+             tuff__check_path("waits"));
+    assert_int_equal(system(command), 0);
+    assert_int_equal(count_entries("named"), 1);
+    assert_int_equal(count_entries("waiting"), 1);
+}
+
+/* When nothing but the renaming fails, what was to be saved is not thrown away. */
+static void test_failed_renaming_keeps_the_new_folder(void **state)
+{
+    (void)state;
+    char aside[200];
+    tuff__checkpoint_save *save = NULL;
+    assert_int_equal(tuff__checkpoint_save_begin(tuff__check_path("taken"), &save), TUFF_SUCCESS);
+    assert_int_equal(fill(save, "trained"), TUFF_SUCCESS);
+    snprintf(aside, sizeof aside, "%s.tmp-%llu/config.json", tuff__check_path("taken"),
+             (unsigned long long)tuff__process_id());
+    tuff__check_write_text(tuff__check_path("taken"), "a file in the meantime");
+    tuff__check_failed(tuff__checkpoint_save_commit(save), TUFF_ERROR_IO,
+                       "taken: cannot replace: Not a directory; what was to be saved is kept as '");
+    tuff__checkpoint_save_destroy(save);
+    tuff__check_content(tuff__check_path("taken"), "a file in the meantime");
+    tuff__check_content(aside, "trained");
 }
 
 static void test_links_are_carried_as_links(void **state)
@@ -233,8 +333,6 @@ static void test_failed_file_keeps_the_old_folder(void **state)
     if (system(command) == 0)
         tuff__check_failed(tuff__checkpoint_save_tensors(save, "model.safetensors", &item, 1), TUFF_ERROR_IO,
                            "No space left on device");
-    tuff__check_failed(tuff__checkpoint_save_copy(save, "vocab.txt", tuff__check_path("none")), TUFF_ERROR_IO,
-                       "none: cannot open");
     tuff__checkpoint_save_destroy(save);
     tuff__check_content(tuff__check_path("full/config.json"), "first");
     assert_true(tuff__file_exists(tuff__check_path("full/model.safetensors")));
@@ -283,7 +381,11 @@ int main(void)
         cmocka_unit_test(test_shards),
         cmocka_unit_test(test_refuses_broken_index),
         cmocka_unit_test(test_refuses_other_weights),
+        cmocka_unit_test(test_names_weights_it_cannot_read),
         cmocka_unit_test(test_save_makes_and_replaces),
+        cmocka_unit_test(test_dropped_names_stay_behind),
+        cmocka_unit_test(test_save_by_other_names),
+        cmocka_unit_test(test_failed_renaming_keeps_the_new_folder),
         cmocka_unit_test(test_links_are_carried_as_links),
         cmocka_unit_test(test_abandoned_save_leaves_nothing),
         cmocka_unit_test(test_save_refuses_foreign_folders),

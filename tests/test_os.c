@@ -207,26 +207,86 @@ static void make_folder(const char *name, const char *content)
     tuff__check_write_text(tuff__check_path(file), content);
 }
 
-static void test_replace(void **state)
+static void test_exchange(void **state)
 {
     (void)state;
     make_folder("new1", "first");
-    assert_int_equal(tuff__directory_replace(tuff__check_path("new1"), tuff__check_path("place/")), TUFF_SUCCESS);
+    assert_int_equal(tuff__directory_exchange(tuff__check_path("new1"), tuff__check_path("place/")), TUFF_SUCCESS);
     tuff__check_content(tuff__check_path("place/content"), "first");
+    assert_false(tuff__is_directory(tuff__check_path("new1")));
     make_folder("new2", "second");
-    make_folder("place.tuff-old", "left by a killed process");
-    assert_int_equal(tuff__directory_replace(tuff__check_path("new2"), tuff__check_path("place")), TUFF_SUCCESS);
+    assert_int_equal(tuff__directory_exchange(tuff__check_path("new2"), tuff__check_path("place")), TUFF_SUCCESS);
     tuff__check_content(tuff__check_path("place/content"), "second");
-    assert_false(tuff__is_directory(tuff__check_path("new2")));
+    tuff__check_content(tuff__check_path("new2/content"), "first");
     assert_false(tuff__is_directory(tuff__check_path("place.tuff-old")));
-    tuff__check_failed(tuff__directory_replace(tuff__check_path("none"), tuff__check_path("place")), TUFF_ERROR_IO,
+    tuff__check_failed(tuff__directory_exchange(tuff__check_path("none"), tuff__check_path("place")), TUFF_ERROR_IO,
                        "cannot rename");
     tuff__check_content(tuff__check_path("place/content"), "second");
     tuff__check_write_text(tuff__check_path("file"), "mine");
     make_folder("new3", "third");
-    tuff__check_failed(tuff__directory_replace(tuff__check_path("new3"), tuff__check_path("file")), TUFF_ERROR_IO,
+    tuff__check_failed(tuff__directory_exchange(tuff__check_path("new3"), tuff__check_path("file")), TUFF_ERROR_IO,
                        "cannot replace");
     tuff__check_content(tuff__check_path("file"), "mine");
+    /* What a kill between two renames left is the only copy until the new one is in place. */
+    make_folder("gone.tuff-old", "old");
+    assert_int_equal(tuff__directory_exchange(tuff__check_path("new3"), tuff__check_path("gone")), TUFF_SUCCESS);
+    tuff__check_content(tuff__check_path("gone/content"), "third");
+    tuff__check_content(tuff__check_path("new3/content"), "old");
+}
+
+/* The end of what `name` in the test's folder resolves to. */
+static void check_resolved(const char *name, const char *end)
+{
+    char *path = NULL;
+    if (tuff__path_resolve(tuff__check_path(name), &path) != TUFF_SUCCESS)
+        fail_msg("%s", tuff_last_error());
+    const char *found = strstr(path, tuff__check_folder);
+    if (path[0] != '/' || !found || strcmp(found + strlen(tuff__check_folder), end) != 0)
+        fail_msg("%s is %s, wanted %s at its end", name, path, end);
+    tuff__free(path);
+}
+
+static void test_resolve(void **state)
+{
+    (void)state;
+    char command[300], *path = NULL;
+    assert_int_equal(tuff__directory_create(tuff__check_path("real/inner")), TUFF_SUCCESS);
+    check_resolved("real", "/real");
+    check_resolved("real/.", "/real");
+    check_resolved("real//inner/..//", "/real");
+    check_resolved("real/new", "/real/new");
+    check_resolved("real/new/deep/.", "/real/new/deep");
+    tuff__check_failed(tuff__path_resolve(tuff__check_path("real/new/.."), &path), TUFF_ERROR_IO, "cannot find");
+    tuff__check_failed(tuff__path_resolve("", &path), TUFF_ERROR_IO, "cannot find");
+    assert_null(path);
+    assert_int_equal(tuff__path_resolve("new", &path), TUFF_SUCCESS);
+    assert_true(path[0] == '/' && strcmp(path + strlen(path) - 4, "/new") == 0);
+    tuff__free(path);
+    snprintf(command, sizeof command, "cd '%s' && ln -s real link && ln -s real/later waits && ln -s round round",
+             tuff__check_folder);
+    if (system(command) != 0)
+        skip();
+    check_resolved("link", "/real");
+    check_resolved("link/new", "/real/new");
+    check_resolved("waits", "/real/later");
+    check_resolved("waits/new", "/real/later/new");
+    tuff__check_failed(tuff__path_resolve(tuff__check_path("round"), &path), TUFF_ERROR_IO, "round: cannot find");
+}
+
+static void test_kinds_of_places(void **state)
+{
+    (void)state;
+    char command[160];
+    make_folder("kinds", "text");
+    assert_true(tuff__is_regular_file(tuff__check_path("kinds/content")));
+    assert_false(tuff__is_regular_file(tuff__check_path("kinds")));
+    assert_true(tuff__directory_can_move(tuff__check_path("kinds")));
+    assert_false(tuff__directory_can_move("/"));
+    if (tuff__is_directory("/proc/self"))
+        assert_false(tuff__directory_can_move("/proc"));
+    snprintf(command, sizeof command, "mkfifo '%s'", tuff__check_path("kinds/pipe"));
+    if (system(command) == 0)
+        assert_false(tuff__is_regular_file(tuff__check_path("kinds/pipe")));
 }
 
 /* -- memory running out ------------------------------------------------------------------------------------------- */
@@ -269,7 +329,9 @@ int main(void)
         cmocka_unit_test(test_sync_reports_a_full_disk),
         cmocka_unit_test(test_create_list_remove),
         cmocka_unit_test(test_create_tells_why),
-        cmocka_unit_test(test_replace),
+        cmocka_unit_test(test_exchange),
+        cmocka_unit_test(test_resolve),
+        cmocka_unit_test(test_kinds_of_places),
         cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, create_folder, tuff__check_folder_remove);

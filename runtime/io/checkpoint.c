@@ -6,6 +6,7 @@
 #include "checkpoint.h"
 
 #include "../alloc.h"
+#include "../log.h"
 #include "../os.h"
 #include "file.h"
 #include "json.h"
@@ -14,11 +15,6 @@
 #include <string.h>
 
 static const char single_name[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
-
-/* Weights in formats that are not read; the first two run code when they are. */
-static const char *const foreign_names[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5",
-                                            "flax_model.msgpack"};
-enum { FOREIGN_COUNT = sizeof foreign_names / sizeof foreign_names[0] };
 
 struct tuff__checkpoint {
     char *path; /* of the single file or the index */
@@ -43,6 +39,24 @@ static bool has_file(const char *folder, const char *name)
     return found;
 }
 
+static void free_names(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        tuff__free(names[i]);
+    tuff__free(names);
+}
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+    const size_t length = strlen(text), wanted = strlen(suffix);
+    return length >= wanted && strcmp(text + length - wanted, suffix) == 0;
+}
+
 /* -- reading ------------------------------------------------------------------------------------------------------ */
 
 static int compare_strings(const void *a, const void *b)
@@ -57,19 +71,57 @@ static int compare_entries(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
+/* Whether a name is one that weights have in any format; training_args.bin is what transformers' Trainer leaves. */
+static bool names_weights(const char *name)
+{
+    static const char *const suffixes[] = {".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".h5",
+                                           ".msgpack"};
+    bool found = strstr(name, ".ckpt") != NULL; /* and .ckpt.index, .ckpt.data-00000-of-00001 */
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        found = found || has_suffix(name, suffixes[i]);
+    return found && strcmp(name, "training_args.bin") != 0;
+}
+
+/* The name of one file of weights in the folder, links that lead nowhere included; NULL: none. Free with tuff__free. */
+static tuff_status find_weights(const char *folder, char **out_name)
+{
+    char **names = NULL;
+    size_t count = 0;
+    *out_name = NULL;
+    TUFF_TRY(tuff__directory_list(folder, &names, &count));
+    for (size_t i = 0; i < count; i++) {
+        if (*out_name || !names_weights(names[i]))
+            continue;
+        *out_name = names[i];
+        names[i] = NULL;
+    }
+    free_names(names, count);
+    return TUFF_SUCCESS;
+}
+
 static tuff_status fail_without_weights(const char *folder)
 {
-    for (size_t i = 0; i < FOREIGN_COUNT; i++)
-        if (has_file(folder, foreign_names[i]))
-            return tuff__fail(
-                TUFF_ERROR_INVALID_FILE,
-                "%s: has its weights in '%s', which is not read (a pickle file can run any code); convert "
-                "it in Python with transformers: AutoModelForX.from_pretrained(DIR).save_pretrained(DIR) "
-                "writes model.safetensors",
-                folder, foreign_names[i]);
-    return tuff__fail(TUFF_ERROR_IO, "%s: %s has neither %s nor %s", folder,
-                      tuff__is_directory(folder) ? "the folder" : "is not a folder that can be read, and", single_name,
-                      index_name);
+    char *name = NULL;
+    if (!tuff__is_directory(folder))
+        return tuff__fail(TUFF_ERROR_IO, "%s: is not a folder that can be read, and has neither %s nor %s", folder,
+                          single_name, index_name);
+    TUFF_TRY(find_weights(folder, &name));
+    tuff_status status;
+    if (!name)
+        status = tuff__fail(TUFF_ERROR_IO, "%s: the folder has neither %s nor %s", folder, single_name, index_name);
+    else if (strcmp(name, single_name) == 0 || strcmp(name, index_name) == 0)
+        status = tuff__fail(TUFF_ERROR_IO, "%s/%s: is no file, or a link that leads to none", folder, name);
+    else if (strstr(name, ".safetensors"))
+        status = tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: has weights in '%s', but neither %s nor %s to read them by",
+                            folder, name, single_name, index_name);
+    else
+        status = tuff__fail(TUFF_ERROR_INVALID_FILE,
+                            "%s: has its weights in '%s', which is not read (a pickle file can run any code); convert "
+                            "it in Python with transformers: AutoModelForX.from_pretrained(DIR).save_pretrained(DIR) "
+                            "writes model.safetensors",
+                            folder, name);
+    tuff__free(name);
+    return status;
 }
 
 /* A shard's name may lead nowhere but into the folder, on any system. */
@@ -228,9 +280,10 @@ void tuff__checkpoint_destroy(tuff__checkpoint *checkpoint)
 
 bool tuff__checkpoint_has_weights(const char *folder)
 {
-    bool found = has_file(folder, single_name) || has_file(folder, index_name);
-    for (size_t i = 0; !found && i < FOREIGN_COUNT; i++)
-        found = has_file(folder, foreign_names[i]);
+    char *name = NULL;
+    const tuff_status status = find_weights(folder, &name);
+    const bool found = status != TUFF_SUCCESS || name != NULL; /* unlisted: the opening will tell why */
+    tuff__free(name);
     return found;
 }
 
@@ -260,35 +313,25 @@ const char *tuff__checkpoint_path(const tuff__checkpoint *checkpoint)
 /* -- writing ------------------------------------------------------------------------------------------------------ */
 
 struct tuff__checkpoint_save {
-    char *folder; /* without '/' at its end */
-    char *aside;  /* NULL when nothing lies there */
+    char *folder;         /* resolved: a link's target is what is replaced */
+    char *aside;          /* NULL when nothing lies there */
+    const char **dropped; /* borrowed */
+    size_t drop_count, drop_capacity;
 };
 
-static void free_names(char **names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        tuff__free(names[i]);
-    tuff__free(names);
-}
-
-static bool has_prefix(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static bool has_suffix(const char *text, const char *suffix)
-{
-    const size_t length = strlen(text), wanted = strlen(suffix);
-    return length >= wanted && strcmp(text + length - wanted, suffix) == 0;
-}
-
-/* Whether `folder` may be replaced: it is empty, a model, or where a training run that saved none yet kept its things.
- */
+/* Whether `folder` may be replaced: it can be renamed; and it is empty, a model, or where a training run that saved
+ * none yet kept its things. */
 static tuff_status check_replaceable(const char *folder)
 {
     if (tuff__file_exists(folder))
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "%s: is a file, wanted a folder to save to", folder);
-    if (!tuff__is_directory(folder) || has_file(folder, "config.json"))
+    if (!tuff__is_directory(folder))
+        return TUFF_SUCCESS;
+    if (!tuff__directory_can_move(folder))
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
+                          "%s: is the root of a file system, which cannot be replaced as a whole; name a folder in it",
+                          folder);
+    if (has_file(folder, "config.json"))
         return TUFF_SUCCESS;
     char **names = NULL;
     size_t count = 0;
@@ -305,14 +348,12 @@ static tuff_status check_replaceable(const char *folder)
 
 static tuff_status create_aside(tuff__checkpoint_save *save, const char *folder)
 {
-    size_t length = strlen(folder);
-    while (length > 1 && folder[length - 1] == '/')
-        length--;
-    save->folder = tuff__strndup(folder, length);
-    char *aside =
-        save->folder ? tuff__asprintf("%s.tmp-%llu", save->folder, (unsigned long long)tuff__process_id()) : NULL;
+    if (!folder[0])
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "the name of the folder to save to is empty");
+    TUFF_TRY(tuff__path_resolve(folder, &save->folder));
+    char *aside = tuff__asprintf("%s.tmp-%llu", save->folder, (unsigned long long)tuff__process_id());
     if (!aside)
-        return tuff__fail_memory(folder, length);
+        return tuff__fail_memory(folder, strlen(save->folder));
     save->aside = aside;
     TUFF_TRY(check_replaceable(save->folder));
     TUFF_TRY(tuff__directory_remove(aside)); /* of a killed process that had this one's id */
@@ -376,18 +417,20 @@ tuff_status tuff__checkpoint_save_text(tuff__checkpoint_save *save, const char *
     return status;
 }
 
-tuff_status tuff__checkpoint_save_copy(tuff__checkpoint_save *save, const char *name, const char *from)
+tuff_status tuff__checkpoint_save_drop(tuff__checkpoint_save *save, const char *name)
 {
-    char *path = NULL;
-    TUFF_TRY(place_of(save, name, &path));
-    const tuff_status status = tuff__file_copy(from, path);
-    tuff__free(path);
-    return status;
+    TUFF_TRY(tuff__grow((void **)&save->dropped, &save->drop_capacity, save->drop_count, sizeof *save->dropped,
+                        "names of dropped files"));
+    save->dropped[save->drop_count++] = name;
+    return TUFF_SUCCESS;
 }
 
-/* model.safetensors, its shards and index, and what a writer of them left when it was killed. */
-static bool is_stale(const char *name)
+/* model.safetensors, its shards and index, what a writer of them left when it was killed, and what was dropped. */
+static bool is_stale(const tuff__checkpoint_save *save, const char *name)
 {
+    for (size_t i = 0; i < save->drop_count; i++)
+        if (strcmp(save->dropped[i], name) == 0)
+            return true;
     return strcmp(name, single_name) == 0 || strcmp(name, index_name) == 0 ||
            (has_prefix(name, "model-") && has_suffix(name, ".safetensors")) ||
            has_prefix(name, "model.safetensors.tmp-");
@@ -395,14 +438,15 @@ static bool is_stale(const char *name)
 
 static tuff_status carry_entry(const char *from, const char *to);
 
-static tuff_status carry_folder(const char *from, const char *to, bool top)
+/* `top`: the save whose folders these are; NULL further down. */
+static tuff_status carry_folder(const char *from, const char *to, const tuff__checkpoint_save *top)
 {
     char **names = NULL;
     size_t count = 0;
     TUFF_TRY(tuff__directory_create(to));
     tuff_status status = tuff__directory_list(from, &names, &count);
     for (size_t i = 0; status == TUFF_SUCCESS && i < count; i++) {
-        if (top && is_stale(names[i]))
+        if (top && is_stale(top, names[i]))
             continue;
         char *source = join(from, names[i]), *target = join(to, names[i]);
         status = source && target ? carry_entry(source, target) : tuff__fail_memory(from, strlen(from));
@@ -417,17 +461,22 @@ static tuff_status carry_entry(const char *from, const char *to)
 {
     if (tuff__file_exists(to) || (!tuff__is_directory(to) && tuff__file_link(from, to)))
         return TUFF_SUCCESS;
-    return tuff__is_directory(from) ? carry_folder(from, to, false) : tuff__file_copy(from, to);
+    return tuff__is_directory(from) ? carry_folder(from, to, NULL) : tuff__file_copy(from, to);
 }
 
 tuff_status tuff__checkpoint_save_commit(tuff__checkpoint_save *save)
 {
     if (tuff__is_directory(save->folder))
-        TUFF_TRY(carry_folder(save->folder, save->aside, true));
-    TUFF_TRY(tuff__directory_replace(save->aside, save->folder));
+        TUFF_TRY(carry_folder(save->folder, save->aside, save));
+    tuff_status status = tuff__directory_exchange(save->aside, save->folder);
+    if (status != TUFF_SUCCESS) /* hours of training may lie there, whole */
+        status = tuff__fail(status, "%s; what was to be saved is kept as '%s'", tuff_last_error(), save->aside);
+    else if (tuff__directory_remove(save->aside) != TUFF_SUCCESS)
+        tuff__log(TUFF_LOG_WARNING, "checkpoint: %s is saved, but the old folder is still there: %s", save->folder,
+                  tuff_last_error());
     tuff__free(save->aside);
     save->aside = NULL;
-    return TUFF_SUCCESS;
+    return status;
 }
 
 void tuff__checkpoint_save_destroy(tuff__checkpoint_save *save)
@@ -438,5 +487,6 @@ void tuff__checkpoint_save_destroy(tuff__checkpoint_save *save)
         (void)tuff__directory_remove(save->aside); /* best effort: the failure to report led here */
     tuff__free(save->aside);
     tuff__free(save->folder);
+    tuff__free(save->dropped);
     tuff__free(save);
 }

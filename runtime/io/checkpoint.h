@@ -1,6 +1,7 @@
 /*
  * checkpoint.h: the weights of a Hugging Face model folder, in one file or in shards; and the writing of such a folder
- * aside, so that a kill at any moment leaves the old folder or the new one.
+ * aside, so that a kill at any moment leaves the old folder or the new one (where the system cannot exchange two names:
+ * or, for the blink between two renames, the old one as FOLDER.tuff-old).
  *
  * Pickle files (pytorch_model.bin) are refused: reading one runs whatever it contains.
  */
@@ -16,11 +17,13 @@ typedef struct tuff__checkpoint tuff__checkpoint;
 /* Opens `folder`/model.safetensors, or else all shards that `folder`/model.safetensors.index.json names, which must lie
  * in the folder itself. Errors: TUFF_ERROR_IO for a folder without weights, or with a shard missing;
  * TUFF_ERROR_INVALID_FILE for a broken file, for a tensor that is not in the shard the index gives, or is in two, and
- * for a folder that has only a pickle file, with the way to convert it. *out_checkpoint is NULL on failure. */
+ * for a folder that has its weights under another name: shards without an index, or a pickle file, with the way to
+ * convert it. *out_checkpoint is NULL on failure. */
 tuff_status tuff__checkpoint_open(const char *folder, tuff__checkpoint **out_checkpoint);
 void tuff__checkpoint_destroy(tuff__checkpoint *checkpoint); /* accepts NULL */
 
-/* Whether the folder has weights of any kind, pickle files included; false: a config.json alone, to be initialised. */
+/* Whether the folder has weights of any kind, ones that open refuses included; false: a config.json alone, to be
+ * initialised. */
 bool tuff__checkpoint_has_weights(const char *folder);
 
 /* By name over all shards; NULL when there is none. Borrowed from the checkpoint. */
@@ -33,7 +36,7 @@ const char *tuff__checkpoint_path(const tuff__checkpoint *checkpoint);
 
 /* -- writing ------------------------------------------------------------------------------------------------------ */
 
-/* A folder being written aside, as FOLDER.tmp-<process id>:
+/* A folder being written aside, as FOLDER.tmp-<process id>, where FOLDER is what `folder` leads to: a link stays one.
  *
  *     tuff__checkpoint_save *save = NULL;
  *     tuff_status status = tuff__checkpoint_save_begin(folder, &save);
@@ -45,11 +48,13 @@ const char *tuff__checkpoint_path(const tuff__checkpoint *checkpoint);
  *         status = tuff__checkpoint_save_commit(save);
  *     tuff__checkpoint_save_destroy(save);
  *
- * After any failure `folder` is as it was, and destroy removes what lies aside. */
+ * After any failure `folder` is as it was, and destroy removes what lies aside; but for a commit that fails at its last
+ * step, the renaming: then the new folder stays aside, and the sentence names it. */
 typedef struct tuff__checkpoint_save tuff__checkpoint_save;
 
 /* Makes the folder aside, and what is missing above it. Refuses (TUFF_ERROR_INVALID_ARGUMENT) a `folder` that is a
- * file, or that holds other things than a model or the checkpoints and log of a training run: somebody's files. */
+ * file, or a file system's root, which cannot be renamed; or that holds other things than a model or the checkpoints
+ * and log of a training run: somebody's files; and an empty name. */
 tuff_status tuff__checkpoint_save_begin(const char *folder, tuff__checkpoint_save **out_save);
 /* The folder aside, for those who write their own files. */
 const char *tuff__checkpoint_save_folder(const tuff__checkpoint_save *save);
@@ -57,9 +62,10 @@ const char *tuff__checkpoint_save_folder(const tuff__checkpoint_save *save);
 tuff_status tuff__checkpoint_save_tensors(tuff__checkpoint_save *save, const char *name,
                                           const tuff__safetensors_item *items, size_t count);
 tuff_status tuff__checkpoint_save_text(tuff__checkpoint_save *save, const char *name, const char *text, size_t length);
-tuff_status tuff__checkpoint_save_copy(tuff__checkpoint_save *save, const char *name, const char *from);
-/* Puts the new folder in the old one's place. Whatever else the old folder held, and was not written anew, comes along,
- * but for its weights: a stale shard beside a new model would be read. */
+/* Says that the old folder's `name` (kept until destroy) does not come along, as it would speak of another model. */
+tuff_status tuff__checkpoint_save_drop(tuff__checkpoint_save *save, const char *name);
+/* Puts the new folder in the old one's place. Whatever else the old folder held, and was neither written anew nor
+ * dropped, comes along, but for its weights: a stale shard beside a new model would be read. */
 tuff_status tuff__checkpoint_save_commit(tuff__checkpoint_save *save);
 /* Frees; removes the folder aside unless it was committed. Accepts NULL. */
 void tuff__checkpoint_save_destroy(tuff__checkpoint_save *save);
