@@ -234,7 +234,23 @@ static void test_two_runs_give_equal_files(void **state)
     train(&second, NULL);
     assert_true(log_number(path_of("first/log.jsonl"), 0, "loss") !=
                 log_number(path_of("second/log.jsonl"), 0, "loss"));
-    assert_false(tuff__file_exists(path_of("first.log.jsonl")));
+}
+
+/* While training, the log grows beside the output: never in a file that was there before. */
+static void test_live_log_is_its_own(void **state)
+{
+    (void)state;
+    char *live = tuff__asprintf("%s.log-%llu.jsonl", path_of("logged"), (unsigned long long)tuff__process_id());
+    tuff_training_arguments arguments = golden_arguments(path_of("logged"));
+    arguments.max_steps = 1;
+    tuff__check_write_text(path_of("logged.log.jsonl"), "mine");
+    train(&arguments, NULL);
+    tuff__check_content(path_of("logged.log.jsonl"), "mine");
+    assert_false(tuff__file_exists(live));
+    tuff__check_write_text(live, "mine");
+    refuse(&arguments, TUFF_ERROR_IO, ".jsonl: cannot write: File exists");
+    tuff__check_content(live, "mine");
+    tuff__free(live);
 }
 
 static void assert_near_folders(const char *a, const char *b, double allowed)
@@ -427,7 +443,9 @@ static void test_failures_leave_the_output_alone(void **state)
     arguments.trainer.learning_rate = 1e6;
     refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "wanted finite numbers");
     assert_true(log_number(path_of("kept/log.jsonl"), 0, "loss") == before);
-    assert_false(tuff__file_exists(path_of("kept.log.jsonl")));
+    char *live = tuff__asprintf("%s.log-%llu.jsonl", output, (unsigned long long)tuff__process_id());
+    assert_false(tuff__file_exists(live));
+    tuff__free(live);
     /* Somebody's folder is not a model's. */
     assert_int_equal(tuff__directory_create(path_of("letters")), TUFF_SUCCESS);
     tuff__check_write_text(path_of("letters/letter.txt"), "dear");
@@ -511,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_labels_of_the_file),
         cmocka_unit_test(test_refused_labels),
         cmocka_unit_test(test_from_a_config_alone),
+        cmocka_unit_test(test_live_log_is_its_own),
         cmocka_unit_test(test_failures_leave_the_output_alone),
         cmocka_unit_test(test_evaluation_and_events),
     };

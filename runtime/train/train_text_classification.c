@@ -10,6 +10,7 @@
 #include "trainer.h"
 
 #include "../io/checkpoint.h"
+#include "../io/file.h"
 #include "../model/session.h"
 #include "../os.h"
 
@@ -20,6 +21,7 @@ typedef struct job {
     tuff_device *device;
     tuff_training_arguments arguments; /* defaults applied */
     char *model_dir;
+    char *output_dir; /* resolved once: the working directory may be what is replaced */
     bool random_weights;
     tuff_problem_type problem_type; /* config.json's, or single label where it has none */
     tuff__label_names labels;
@@ -91,12 +93,13 @@ static tuff_status check_arguments(const tuff_training_arguments *a)
 }
 
 /* Whether the output folder can be written, before anything takes time. */
-static tuff_status check_output(const char *output_dir)
+static tuff_status check_output(job *j)
 {
     tuff__checkpoint_save *save = NULL;
-    const tuff_status status = tuff__checkpoint_save_begin(output_dir, &save);
+    const tuff_status status = tuff__checkpoint_save_begin(j->arguments.output_dir, &save);
     tuff__checkpoint_save_destroy(save);
-    return status;
+    TUFF_TRY(status);
+    return tuff__path_resolve(j->arguments.output_dir, &j->output_dir);
 }
 
 /* -- reading ------------------------------------------------------------------------------------------------------ */
@@ -239,14 +242,11 @@ static tuff_status prepare_loop(job *j)
         if (!j->best_weights)
             return tuff__fail_memory("best weights", tuff__trainer_weight_count(j->trainer) * sizeof *j->best_weights);
     }
-    size_t length = strlen(j->arguments.output_dir);
-    while (length > 1 && j->arguments.output_dir[length - 1] == '/')
-        length--;
-    j->live_path = tuff__asprintf("%.*s.log.jsonl", (int)length, j->arguments.output_dir);
+    j->live_path = tuff__asprintf("%s.log-%llu.jsonl", j->output_dir, (unsigned long long)tuff__process_id());
     if (!j->live_path)
-        return tuff__fail_memory("path", length);
-    j->live = tuff__file_open(j->live_path, "wb");
-    return j->live ? TUFF_SUCCESS : tuff__fail(TUFF_ERROR_IO, "%s: cannot create the file", j->live_path);
+        return tuff__fail_memory("path", strlen(j->output_dir));
+    j->live = tuff__file_open(j->live_path, "wbx"); /* never somebody's file, nor what a killed run left */
+    return j->live ? TUFF_SUCCESS : tuff__fail_write(j->live_path);
 }
 
 /* -- events and the log ------------------------------------------------------------------------------------------- */
@@ -400,7 +400,7 @@ static tuff_status save_log(const job *j, const char *folder)
 static tuff_status save(const job *j)
 {
     tuff__checkpoint_save *folder = NULL;
-    tuff_status status = tuff__checkpoint_save_begin(j->arguments.output_dir, &folder);
+    tuff_status status = tuff__checkpoint_save_begin(j->output_dir, &folder);
     if (status == TUFF_SUCCESS)
         status = tuff__model_save_files(j->model, j->tokenizer, folder);
     if (status == TUFF_SUCCESS)
@@ -521,13 +521,14 @@ static void job_destroy(job *j)
     tuff_model_destroy(j->model);
     tuff_tokenizer_destroy(j->tokenizer);
     tuff__label_names_destroy(&j->labels);
+    tuff__free(j->output_dir);
     tuff_free(j->model_dir);
 }
 
 static tuff_status run_job(job *j)
 {
     TUFF_TRY(check_arguments(&j->arguments));
-    TUFF_TRY(check_output(j->arguments.output_dir));
+    TUFF_TRY(check_output(j));
     TUFF_TRY(read_everything(j));
     TUFF_TRY(plan_steps(j));
     TUFF_TRY(create_trainer(j));
