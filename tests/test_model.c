@@ -1,6 +1,7 @@
 /* test_model.c: random BERTs of unlike shapes against transformers' numbers; broken folders refused in a sentence;
  * saved folders load to the same bits. On the reference and on the device that TUFF_DEVICE names (default: the CPU
  * device). */
+#include "io/checkpoint.h"
 #include "model/session.h"
 
 #include "check_device.h"
@@ -243,6 +244,24 @@ static void test_missing_files(void **state)
     expect_refused(folder, TUFF_ERROR_IO, "model-00002-of-00003.safetensors");
 }
 
+/* One parameter, present with and without the body's prefix: which of the two counts is not for tuff to say. */
+static void test_parameter_twice(void **state)
+{
+    (void)state;
+    static const float zeros[97 * 60];
+    static const tuff__safetensors_item items[] = {
+        {.name = "bert.embeddings.word_embeddings.weight", .shape = {.rank = 2, .dims = {97, 60}}, .data = zeros},
+        {.name = "embeddings.word_embeddings.weight", .shape = {.rank = 2, .dims = {97, 60}}, .data = zeros},
+    };
+    char path[600];
+    const char *folder = tuff__golden_copy("gelu_head20", "twice");
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    assert_int_equal(tuff__safetensors_write(path, items, 2), TUFF_SUCCESS);
+    expect_refused(folder, TUFF_ERROR_INVALID_FILE,
+                   "'bert.embeddings.word_embeddings.weight' and 'embeddings.word_embeddings.weight' are the same "
+                   "parameter");
+}
+
 static void test_truncated(void **state)
 {
     (void)state;
@@ -461,6 +480,42 @@ static void test_save(void **state)
     }
 }
 
+/* What a folder's earlier model left must not speak for the new one: transformers, and tuff, prefer tokenizer.json. */
+static void test_save_over_another_model(void **state)
+{
+    (void)state;
+    static const char *const stale[] = {"tokenizer.json", "special_tokens_map.json", "added_tokens.json",
+                                        "modules.json",   "1_Pooling/config.json",   "sentence_bert_config.json"};
+    char path[600];
+    tuff_model *model = NULL;
+    tuff_tokenizer *tokenizer = NULL;
+    const char *source = tuff__golden_folder("gelu_head20"), *folder = tuff__golden_copy("gelu_head20", "over");
+    snprintf(path, sizeof path, "%s/1_Pooling", folder);
+    assert_int_equal(tuff__directory_create(path), TUFF_SUCCESS);
+    for (size_t i = 0; i < sizeof stale / sizeof *stale; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, stale[i]);
+        tuff__check_write_text(path, "of another model");
+    }
+    snprintf(path, sizeof path, "%s/notes.txt", folder);
+    tuff__check_write_text(path, "mine");
+    assert_int_equal(tuff_model_load(devices[0], source, &model), TUFF_SUCCESS);
+    assert_int_equal(tuff_model_save(model, NULL, folder), TUFF_SUCCESS);
+    tuff__check_failed(tuff_tokenizer_load(folder, &tokenizer), TUFF_ERROR_INVALID_FILE, "tokenizer.json"); /* kept */
+    assert_int_equal(tuff_tokenizer_load(source, &tokenizer), TUFF_SUCCESS);
+    assert_int_equal(tuff_model_save(model, tokenizer, folder), TUFF_SUCCESS);
+    tuff_tokenizer_destroy(tokenizer);
+    for (size_t i = 0; i < sizeof stale / sizeof *stale; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, stale[i]);
+        if (tuff__file_exists(path))
+            fail_msg("%s is still there", path);
+    }
+    snprintf(path, sizeof path, "%s/notes.txt", folder);
+    tuff__check_content(path, "mine");
+    assert_int_equal(tuff_tokenizer_load(folder, &tokenizer), TUFF_SUCCESS);
+    tuff_tokenizer_destroy(tokenizer);
+    tuff_model_destroy(model);
+}
+
 static void test_describe(void **state)
 {
     (void)state;
@@ -556,12 +611,20 @@ static void test_find(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),         cmocka_unit_test(test_pooler),
-        cmocka_unit_test(test_session_refuses), cmocka_unit_test(test_missing_files),
-        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_wrong_configuration),
-        cmocka_unit_test(test_new_head),       cmocka_unit_test(test_random_weights),
-        cmocka_unit_test(test_arena),          cmocka_unit_test(test_save),
-        cmocka_unit_test(test_describe),       cmocka_unit_test(test_estimate),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_pooler),
+        cmocka_unit_test(test_session_refuses),
+        cmocka_unit_test(test_missing_files),
+        cmocka_unit_test(test_parameter_twice),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_wrong_configuration),
+        cmocka_unit_test(test_new_head),
+        cmocka_unit_test(test_random_weights),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_save),
+        cmocka_unit_test(test_save_over_another_model),
+        cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_estimate),
         cmocka_unit_test(test_find),
     };
     for (; device_count < 2; device_count++) {

@@ -74,8 +74,9 @@ TUFF_API tuff_status tuff_model_describe(const char *dir, tuff_model **out_model
 TUFF_API void tuff_model_destroy(tuff_model *model);
 
 /* Writes the folder `dir` aside and renames it into place: model.safetensors (f32), config.json with every key that the
- * loaded one had, and, where `tokenizer` is not NULL, its files. An existing folder is replaced whole, and left alone
- * when anything fails. */
+ * loaded one had, and, where `tokenizer` is not NULL, its files. An existing folder is replaced as a whole, and left
+ * alone when anything fails. Of what else it held, the weights do not come along, nor sentence-transformers' files,
+ * nor, where `tokenizer` is given, those of another tokenizer: they would be read beside the new model. */
 TUFF_API tuff_status tuff_model_save(const tuff_model *model, const tuff_tokenizer *tokenizer, const char *dir);
 
 TUFF_API const tuff_model_config *tuff_model_get_config(const tuff_model *model);

@@ -7,6 +7,7 @@
 #include "../io/checkpoint.h"
 #include "../log.h"
 #include "../ops/philox.h"
+#include "../text/tokenizer_object.h"
 #include "tuff/tokenizer.h"
 
 #include <math.h>
@@ -297,11 +298,25 @@ static tuff_status save_weights(const tuff_model *model, tuff__checkpoint_save *
     return status;
 }
 
+/* What an earlier model in the folder says of itself must not be read beside the new one: sentence-transformers' files,
+ * and, where the new tokenizer comes along, all that a tokenizer is read from. */
+static tuff_status drop_old_files(const tuff_tokenizer *tokenizer, tuff__checkpoint_save *save)
+{
+    static const char *const sentence_files[] = {"modules.json", "sentence_bert_config.json",
+                                                 "config_sentence_transformers.json", "1_Pooling", "2_Normalize"};
+    for (size_t i = 0; i < sizeof sentence_files / sizeof *sentence_files; i++)
+        TUFF_TRY(tuff__checkpoint_save_drop(save, sentence_files[i]));
+    for (size_t i = 0; tokenizer && i < TUFF__FILE_COUNT; i++)
+        TUFF_TRY(tuff__checkpoint_save_drop(save, tuff__tokenizer_file_names[i]));
+    return TUFF_SUCCESS;
+}
+
 tuff_status tuff__model_save_files(const tuff_model *model, const tuff_tokenizer *tokenizer,
                                    tuff__checkpoint_save *save)
 {
     if (!model->weights)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "model: described only, it has no weights");
+    TUFF_TRY(drop_old_files(tokenizer, save));
     TUFF_TRY(save_config(model, save));
     TUFF_TRY(save_weights(model, save));
     return tokenizer ? tuff_tokenizer_save(tokenizer, tuff__checkpoint_save_folder(save)) : TUFF_SUCCESS;
