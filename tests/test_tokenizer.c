@@ -139,6 +139,7 @@ static void test_golden(void **state)
     check_folder("sequence_json");
     check_folder("composed_json");
     check_folder("bare_json");
+    check_folder("config_json");
 }
 
 /* -- every character ---------------------------------------------------------------------------------------------- */
@@ -411,7 +412,7 @@ static void test_refuses_texts_and_options(void **state)
 static void clear_folder(void)
 {
     static const char *const names[] = {"tokenizer.json", "vocab.txt", "tokenizer_config.json",
-                                        "special_tokens_map.json", "added_tokens.json"};
+                                        "special_tokens_map.json", "added_tokens.json",       "config.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_int_equal(tuff__file_remove(tuff__check_path(names[i])), TUFF_SUCCESS);
 }
@@ -587,13 +588,37 @@ static void test_save(void **state)
     check_saved("composed_json");
     check_saved("bare_json");
     tuff__check_content(tuff__check_path("tokenizer_config.json"),
-                        "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\"\n}");
+                        "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_input_names\": [\n"
+                        "    \"input_ids\",\n    \"token_type_ids\",\n    \"attention_mask\"\n  ]\n}");
+    check_saved("config_json"); /* the same class without the model's config.json, which is not saved */
+    assert_false(tuff__file_exists(tuff__check_path("config.json")));
     check_saved("vocab_alone");
     tuff__check_content(tuff__check_path("tokenizer_config.json"),
                         "{\n  \"tokenizer_class\": \"BertTokenizer\",\n  \"do_lower_case\": true,\n"
                         "  \"strip_accents\": true,\n  \"tokenize_chinese_chars\": true,\n  \"unk_token\": \"[UNK]\",\n"
                         "  \"sep_token\": \"[SEP]\",\n  \"pad_token\": \"[PAD]\",\n  \"cls_token\": \"[CLS]\",\n"
                         "  \"mask_token\": \"[MASK]\"\n}");
+}
+
+/* A tokenizer is saved over another: what is read back is the new one, and the model's own config stays. */
+static void test_save_over_another(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tokenizer.json", "special_tokens_map.json", "added_tokens.json"};
+    clear_folder();
+    tuff_tokenizer *old = load(GOLDEN "old_vocab"), *json = load(GOLDEN "sequence_json"), *tokenizer = NULL;
+    assert_int_equal(tuff_tokenizer_save(old, tuff__check_folder), TUFF_SUCCESS);
+    assert_int_equal(tuff_tokenizer_save(json, tuff__check_folder), TUFF_SUCCESS);
+    assert_false(tuff__file_exists(tuff__check_path("vocab.txt")));
+    tuff__check_write_text(tuff__check_path("config.json"), "{\"model_type\": \"bert\"}");
+    tokenizer = load(GOLDEN "vocab_alone");
+    assert_int_equal(tuff_tokenizer_save(tokenizer, tuff__check_folder), TUFF_SUCCESS);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_false(tuff__file_exists(tuff__check_path(names[i])));
+    assert_true(tuff__file_exists(tuff__check_path("config.json")));
+    tuff_tokenizer_destroy(tokenizer);
+    tuff_tokenizer_destroy(json);
+    tuff_tokenizer_destroy(old);
 }
 
 static tuff_status load_and_encode(const char *dir)
@@ -614,7 +639,7 @@ static void test_memory_runs_out(void **state)
 {
     (void)state;
     static const char *const dirs[] = {GOLDEN "old_vocab", GOLDEN "bert_json", GOLDEN "sequence_json",
-                                       GOLDEN "vocab_alone"};
+                                       GOLDEN "vocab_alone", GOLDEN "config_json"};
     for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
         uint64_t n = 1;
         for (;; n++) {
@@ -650,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_missing_unknown_token),
         cmocka_unit_test(test_config_overrides_normalizer),
         cmocka_unit_test(test_save),
+        cmocka_unit_test(test_save_over_another),
         cmocka_unit_test(test_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, create_folder, tuff__check_folder_remove);

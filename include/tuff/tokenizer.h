@@ -24,7 +24,8 @@ TUFF_API tuff_status tuff_tokenizer_load(const char *dir, tuff_tokenizer **out_t
 TUFF_API void tuff_tokenizer_destroy(tuff_tokenizer *tokenizer); /* accepts NULL */
 
 /* Writes the files this tokenizer was loaded from (as they were then) into the existing folder `dir`, and a
- * tokenizer_config.json where there was none, so that AutoTokenizer loads it to the same ids. */
+ * tokenizer_config.json where there was none, so that AutoTokenizer loads it to the same ids. The files of another
+ * tokenizer in `dir` are removed. */
 TUFF_API tuff_status tuff_tokenizer_save(const tuff_tokenizer *tokenizer, const char *dir);
 
 /* -- vocabulary --------------------------------------------------------------------------------------------------- */

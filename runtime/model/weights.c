@@ -306,7 +306,7 @@ static tuff_status drop_old_files(const tuff_tokenizer *tokenizer, tuff__checkpo
                                                  "config_sentence_transformers.json", "1_Pooling", "2_Normalize"};
     for (size_t i = 0; i < sizeof sentence_files / sizeof *sentence_files; i++)
         TUFF_TRY(tuff__checkpoint_save_drop(save, sentence_files[i]));
-    for (size_t i = 0; tokenizer && i < TUFF__FILE_COUNT; i++)
+    for (size_t i = 0; tokenizer && i < TUFF__SAVED_FILE_COUNT; i++)
         TUFF_TRY(tuff__checkpoint_save_drop(save, tuff__tokenizer_file_names[i]));
     return TUFF_SUCCESS;
 }

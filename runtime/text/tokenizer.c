@@ -15,6 +15,7 @@ const char *const tuff__tokenizer_file_names[TUFF__FILE_COUNT] = {
     [TUFF__FILE_TOKENIZER_CONFIG] = "tokenizer_config.json",
     [TUFF__FILE_SPECIAL_TOKENS_MAP] = "special_tokens_map.json",
     [TUFF__FILE_ADDED_TOKENS] = "added_tokens.json",
+    [TUFF__FILE_MODEL_CONFIG] = "config.json",
 };
 
 void tuff_tokenizer_destroy(tuff_tokenizer *tokenizer)

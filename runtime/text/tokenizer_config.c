@@ -1,7 +1,11 @@
 /*
- * tokenizer_config.c: owns vocab.txt and what transformers keeps beside it: tokenizer_config.json, and the older
- * special_tokens_map.json and added_tokens.json. It does what transformers' BERT class does with them, versions 4 and 5
- * alike: the class's flags and special tokens stand, also against a tokenizer.json that says otherwise.
+ * tokenizer_config.c: owns vocab.txt and what transformers keeps beside it: tokenizer_config.json, the older
+ * special_tokens_map.json and added_tokens.json, and config.json's words on the class. It does what transformers' BERT
+ * class does with them: the class's flags and special tokens stand, also against a tokenizer.json that says otherwise.
+ *
+ * Versions 4 and 5 differ on some folders, where 4 is followed: 5 puts BERT's own normalizer and template in the place
+ * of those of a tokenizer.json that has others. One exception: an added token that the class's flags would change is
+ * looked for as they change it, as 5 does; 4 looks for its old form, which no text then has.
  */
 #include "../io/json.h"
 #include "../io/utf8.h"
@@ -12,10 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The classes that are BERT's tokenizer under another name. */
-static const char *const bert_classes[] = {"BertTokenizer",      "ElectraTokenizer",    "DistilBertTokenizer",
-                                           "ConvBertTokenizer",  "MobileBertTokenizer", "LxmertTokenizer",
-                                           "RetriBertTokenizer", "SqueezeBertTokenizer"};
+/* The classes that are BERT's tokenizer under another name, and the model_type each belongs to. */
+static const struct {
+    const char *class_name, *model_type;
+} bert_classes[] = {
+    {"BertTokenizer", "bert"},           {"ElectraTokenizer", "electra"},         {"DistilBertTokenizer", "distilbert"},
+    {"ConvBertTokenizer", "convbert"},   {"MobileBertTokenizer", "mobilebert"},   {"LxmertTokenizer", "lxmert"},
+    {"RetriBertTokenizer", "retribert"}, {"SqueezeBertTokenizer", "squeezebert"},
+};
 
 /* In transformers' order, which is that in which missing ones get new ids. */
 enum { SPECIAL_COUNT = 7, FIRST_NAMED = 2 }; /* bos and eos are no tuff_special_token */
@@ -28,8 +36,7 @@ static const struct {
 
 typedef struct config_reader {
     tuff_tokenizer *tokenizer;
-    tuff__json *config, *special_map, *added_map; /* each NULL when the folder does not have the file */
-    bool is_bert;                                 /* BERT's class reads the folder */
+    tuff__json *config, *special_map, *added_map, *model_config; /* each NULL when the folder does not have the file */
     const char *contents[SPECIAL_COUNT];          /* borrowed from the files; NULL: none */
     tuff__added_token flags[SPECIAL_COUNT];
 } config_reader;
@@ -77,7 +84,7 @@ static tuff_status read_specials(config_reader *reader)
             value = tuff__json_find(root_of(json), key);
         }
         TUFF_TRY(read_token(json, key, value, true, &reader->contents[i], &reader->flags[i]));
-        if (!value && reader->is_bert)
+        if (!value && reader->tokenizer->is_bert)
             reader->contents[i] = specials[i].bert_default;
     }
     return TUFF_SUCCESS;
@@ -89,22 +96,32 @@ static bool names_class(const char *name, const char *class_name)
     return strncmp(name, class_name, length) == 0 && (name[length] == '\0' || strcmp(name + length, "Fast") == 0);
 }
 
-/* Which class of transformers reads the folder. */
-static tuff_status read_class(config_reader *reader)
+/* Which class of transformers reads the folder: the one that tokenizer_config.json names, or else config.json, or else
+ * the one of config.json's model_type. */
+static tuff_status read_class(const config_reader *reader)
 {
     const bool has_json = reader->tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text != NULL;
-    const char *name = NULL;
-    if (reader->config)
-        TUFF_TRY(tuff__json_string_or(reader->config, reader->config->root, "tokenizer_class", NULL, &name));
-    reader->is_bert = !name && (reader->config || !has_json);
-    for (size_t i = 0; name && i < sizeof bert_classes / sizeof *bert_classes; i++)
-        reader->is_bert = reader->is_bert || names_class(name, bert_classes[i]);
-    if (reader->is_bert || has_json)
+    const tuff__json *json = reader->config, *model = reader->model_config;
+    const char *name = NULL, *model_type = NULL;
+    if (json)
+        TUFF_TRY(tuff__json_string_or(json, json->root, "tokenizer_class", NULL, &name));
+    if (model && !name) {
+        json = model;
+        TUFF_TRY(tuff__json_string_or(json, json->root, "tokenizer_class", NULL, &name));
+        TUFF_TRY(tuff__json_string_or(json, json->root, "model_type", NULL, &model_type));
+    }
+    bool is_bert = !name && (reader->config || !has_json);
+    for (size_t i = 0; i < sizeof bert_classes / sizeof *bert_classes; i++)
+        is_bert = is_bert || (name         ? names_class(name, bert_classes[i].class_name)
+                              : model_type ? strcmp(model_type, bert_classes[i].model_type) == 0
+                                           : false);
+    reader->tokenizer->is_bert = is_bert;
+    if (is_bert || has_json)
         return TUFF_SUCCESS;
     return tuff__fail(
         TUFF_ERROR_INVALID_FILE,
         "%s: tokenizer_class '%s' with vocab.txt is not supported, wanted BertTokenizer or ElectraTokenizer",
-        reader->config->name, name);
+        json->name, name);
 }
 
 /* -- the parts of BERT's class ------------------------------------------------------------------------------------ */
@@ -125,7 +142,7 @@ static tuff_status read_bert_flags(const config_reader *reader, tuff__normalizer
 static tuff_status override_normalizer(const config_reader *reader)
 {
     tuff_tokenizer *tokenizer = reader->tokenizer;
-    if (!reader->is_bert || !reader->config || tokenizer->normalizer_count != 1 ||
+    if (!tokenizer->is_bert || tokenizer->normalizer_count != 1 ||
         tokenizer->normalizers[0].kind != TUFF__NORMALIZER_BERT)
         return TUFF_SUCCESS;
     tuff__normalizer *step = &tokenizer->normalizers[0], flags = *step;
@@ -133,10 +150,11 @@ static tuff_status override_normalizer(const config_reader *reader)
     if (flags.lowercase != step->lowercase || flags.strip_accents != step->strip_accents ||
         flags.handle_chinese_chars != step->handle_chinese_chars)
         tuff__log(TUFF_LOG_WARNING,
-                  "tokenizer: %s has other flags than tokenizer.json and counts, as in transformers: do_lower_case %s, "
+                  "tokenizer: %s %s other flags than tokenizer.json and counts, as in transformers: do_lower_case %s, "
                   "strip_accents %s, tokenize_chinese_chars %s",
-                  reader->config->name, flags.lowercase ? "true" : "false", flags.strip_accents ? "true" : "false",
-                  flags.handle_chinese_chars ? "true" : "false");
+                  reader->config ? reader->config->name : reader->model_config->name,
+                  reader->config ? "has" : "names BERT's class, which has", flags.lowercase ? "true" : "false",
+                  flags.strip_accents ? "true" : "false", flags.handle_chinese_chars ? "true" : "false");
     *step = flags;
     return TUFF_SUCCESS;
 }
@@ -357,7 +375,7 @@ static tuff_status read_max_length(const tuff__json *json, size_t *out_length)
 static tuff_status keep_specials(const config_reader *reader)
 {
     tuff_tokenizer *tokenizer = reader->tokenizer;
-    const bool is_bare = !reader->is_bert && tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text;
+    const bool is_bare = !tokenizer->is_bert && tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text;
     for (size_t i = FIRST_NAMED; i < SPECIAL_COUNT; i++) {
         const tuff_special_token token = (tuff_special_token)(i - FIRST_NAMED);
         const char *content = reader->contents[i];
@@ -378,8 +396,7 @@ static tuff_status apply(config_reader *reader)
     TUFF_TRY(read_specials(reader));
     const bool has_json = tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text != NULL;
     TUFF_TRY(has_json ? override_normalizer(reader) : read_vocabulary(reader));
-    if (reader->config || !has_json)
-        TUFF_TRY(add_tokens(reader));
+    TUFF_TRY(add_tokens(reader));
     TUFF_TRY(keep_specials(reader));
     if (!has_json)
         TUFF_TRY(make_post_processor(tokenizer));
@@ -410,9 +427,12 @@ tuff_status tuff__tokenizer_read_config(tuff_tokenizer *tokenizer)
     if (status == TUFF_SUCCESS)
         status = parse(tokenizer, TUFF__FILE_ADDED_TOKENS, &reader.added_map);
     if (status == TUFF_SUCCESS)
+        status = parse(tokenizer, TUFF__FILE_MODEL_CONFIG, &reader.model_config);
+    if (status == TUFF_SUCCESS)
         status = apply(&reader);
     tuff__json_destroy(reader.config);
     tuff__json_destroy(reader.special_map);
     tuff__json_destroy(reader.added_map);
+    tuff__json_destroy(reader.model_config);
     return status;
 }

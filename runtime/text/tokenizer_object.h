@@ -15,7 +15,9 @@ typedef enum tuff__tokenizer_file {
     TUFF__FILE_TOKENIZER_CONFIG,
     TUFF__FILE_SPECIAL_TOKENS_MAP,
     TUFF__FILE_ADDED_TOKENS,
+    TUFF__FILE_MODEL_CONFIG, /* tells the class where no file of the tokenizer does; a model's file, not saved here */
     TUFF__FILE_COUNT,
+    TUFF__SAVED_FILE_COUNT = TUFF__FILE_MODEL_CONFIG,
 } tuff__tokenizer_file;
 extern const char *const tuff__tokenizer_file_names[TUFF__FILE_COUNT];
 
@@ -28,6 +30,7 @@ typedef struct tuff__tokenizer_source {
 
 struct tuff_tokenizer {
     tuff__tokenizer_source sources[TUFF__FILE_COUNT];
+    bool is_bert; /* transformers' BERT class reads the folder, not the plain one for tokenizer.json */
     tuff__normalizer *normalizers;
     size_t normalizer_count, normalizer_capacity;
     tuff__pre_tokenizer *pre_tokenizers;

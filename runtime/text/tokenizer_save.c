@@ -14,6 +14,17 @@ static tuff_status write_into(const char *dir, const char *name, const char *tex
     return status;
 }
 
+/* Another tokenizer's file would be read with the new ones, or before them. */
+static tuff_status remove_from(const char *dir, const char *name)
+{
+    char *path = tuff__asprintf("%s/%s", dir, name);
+    if (!path)
+        return tuff__fail_memory(name, 0);
+    const tuff_status status = tuff__file_remove(path);
+    tuff__free(path);
+    return status;
+}
+
 /* Beside a tokenizer.json only what is an added token already: transformers makes one of every special token, and would
  * then find it in texts where tokenizer.json does not. */
 static void write_special(tuff__json_writer *writer, const tuff_tokenizer *tokenizer, const char *key,
@@ -25,13 +36,25 @@ static void write_special(tuff__json_writer *writer, const tuff_tokenizer *token
     tuff__json_put_string(writer, key, content);
 }
 
+/* transformers 5 gives no token_type_ids for its plain class unless told, and a pair's second text needs them. */
+static void write_input_names(tuff__json_writer *writer)
+{
+    tuff__json_key(writer, "model_input_names");
+    tuff__json_begin_array(writer);
+    tuff__json_write_string(writer, "input_ids");
+    tuff__json_write_string(writer, "token_type_ids");
+    tuff__json_write_string(writer, "attention_mask");
+    tuff__json_end_array(writer);
+}
+
 /* What AutoTokenizer needs to read the folder as tuff did: which class, and that class's flags in words. */
 static void write_config(tuff__json_writer *writer, const tuff_tokenizer *tokenizer)
 {
-    const bool has_json = tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text != NULL;
     tuff__json_begin_object(writer);
-    tuff__json_put_string(writer, "tokenizer_class", has_json ? "PreTrainedTokenizerFast" : "BertTokenizer");
-    if (!has_json) {
+    tuff__json_put_string(writer, "tokenizer_class", tokenizer->is_bert ? "BertTokenizer" : "PreTrainedTokenizerFast");
+    if (!tokenizer->is_bert)
+        write_input_names(writer);
+    if (!tokenizer->sources[TUFF__FILE_TOKENIZER_JSON].text) {
         const tuff__normalizer *step = &tokenizer->normalizers[0];
         tuff__json_put_bool(writer, "do_lower_case", step->lowercase);
         tuff__json_put_bool(writer, "strip_accents", step->strip_accents);
@@ -61,10 +84,10 @@ tuff_status tuff_tokenizer_save(const tuff_tokenizer *tokenizer, const char *dir
 {
     if (!tuff__is_directory(dir))
         return tuff__fail(TUFF_ERROR_IO, "%s: no such folder to save the tokenizer in", dir);
-    for (size_t i = 0; i < TUFF__FILE_COUNT; i++) {
+    for (size_t i = 0; i < TUFF__SAVED_FILE_COUNT; i++) {
         const tuff__tokenizer_source *source = &tokenizer->sources[i];
-        if (source->text)
-            TUFF_TRY(write_into(dir, tuff__tokenizer_file_names[i], source->text, source->size));
+        TUFF_TRY(source->text ? write_into(dir, tuff__tokenizer_file_names[i], source->text, source->size)
+                              : remove_from(dir, tuff__tokenizer_file_names[i]));
     }
     return tokenizer->sources[TUFF__FILE_TOKENIZER_CONFIG].text ? TUFF_SUCCESS : save_config(tokenizer, dir);
 }

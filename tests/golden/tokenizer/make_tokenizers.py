@@ -18,7 +18,7 @@ import sys
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
-from transformers import BertTokenizerFast, PreTrainedTokenizerFast  # noqa: E402
+from transformers import AutoTokenizer, BertTokenizerFast, PreTrainedTokenizerFast  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 RANDOM = random.Random(20240501)
@@ -127,6 +127,22 @@ def make_parts_of_all_kinds():
                      [AddedToken("안녕", normalized=True, lstrip=True, rstrip=True),
                       AddedToken("cat", normalized=True, single_word=True)], 100)
     yield make_parts("bare_json", None, None, None, [], 100)
+
+
+def make_config_json():
+    """A cased tokenizer.json and no tokenizer_config.json: the model's config names BERT's class, whose flags count."""
+    path = folder("config_json")
+    tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]",
+                                           max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.save(str(path / "tokenizer.json"), pretty=False)
+    write_json(path / "config.json", {"model_type": "bert"})
+    write_json(path / "special_tokens_map.json", {"mask_token": "<mask>"})
+    write_json(path / "added_tokens.json", {"thecat": len(VOCABULARY)})
+    return path, AutoTokenizer.from_pretrained(path)
 
 
 # -- cases --------------------------------------------------------------------------------------------------------------
@@ -250,7 +266,7 @@ def write_shared(data):
 
 def main():
     for path, tokenizer in [make_vocab_alone(), make_cased_config(), make_old_vocab(), make_bert_json(),
-                            *make_parts_of_all_kinds()]:
+                            *make_parts_of_all_kinds(), make_config_json()]:
         write_cases(path, tokenizer)
     write_unicode()
     if len(sys.argv) > 1:
