@@ -275,12 +275,25 @@ static tuff_status read_map_entry(const config_reader *reader, const cJSON *entr
     return TUFF_SUCCESS;
 }
 
+static bool has_added_id(const tuff__added_tokens *added, int64_t id)
+{
+    for (size_t i = 0; i < added->count; i++)
+        if (added->items[i].id == id)
+            return true;
+    return false;
+}
+
 static tuff_status add_sorted(const config_reader *reader, const cJSON *decoder, const cJSON *map, listed_token *tokens)
 {
     size_t count = 0;
     const cJSON *entry;
     cJSON_ArrayForEach(entry, decoder) TUFF_TRY(read_decoder_entry(reader->config, entry, &tokens[count++]));
-    cJSON_ArrayForEach(entry, map) TUFF_TRY(read_map_entry(reader, entry, &tokens[count++]));
+    cJSON_ArrayForEach(entry, map)
+    {
+        TUFF_TRY(read_map_entry(reader, entry, &tokens[count]));
+        count +=
+            !has_added_id(&reader->tokenizer->added, tokens[count].id); /* tokenizer.json's own token keeps its id */
+    }
     if (count > 0)
         qsort(tokens, count, sizeof *tokens, compare_listed);
     tuff_tokenizer *tokenizer = reader->tokenizer;

@@ -130,7 +130,8 @@ def make_parts_of_all_kinds():
 
 
 def make_config_json():
-    """A cased tokenizer.json and no tokenizer_config.json: the model's config names BERT's class, whose flags count."""
+    """A cased tokenizer.json and no tokenizer_config.json: the model's config names BERT's class, whose flags count.
+    Of two added tokens with one id, tokenizer.json's stays."""
     path = folder("config_json")
     tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(VOCABULARY)}, unk_token="[UNK]",
                                            max_input_chars_per_word=100))
@@ -138,10 +139,11 @@ def make_config_json():
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.add_tokens(["hell"])
     tokenizer.save(str(path / "tokenizer.json"), pretty=False)
     write_json(path / "config.json", {"model_type": "bert"})
     write_json(path / "special_tokens_map.json", {"mask_token": "<mask>"})
-    write_json(path / "added_tokens.json", {"thecat": len(VOCABULARY)})
+    write_json(path / "added_tokens.json", {"thecat": len(VOCABULARY) + 1, "world": len(VOCABULARY)})
     return path, AutoTokenizer.from_pretrained(path)
 
 
