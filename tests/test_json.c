@@ -5,6 +5,7 @@
 #include "check_file.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 static tuff__json *parse(const char *text)
 {
@@ -315,16 +316,17 @@ static void test_file_is_written_whole_or_not(void **state)
 {
     (void)state;
     const char *path = tuff__check_path("whole");
-    char aside[300];
     assert_int_equal(tuff__file_write(path, "first", 5), TUFF_SUCCESS);
     tuff__file_writer writer;
     assert_int_equal(tuff__file_writer_open(&writer, path), TUFF_SUCCESS);
-    snprintf(aside, sizeof aside, "%s", writer.aside);
+    char *aside = tuff__strdup(writer.aside);
+    assert_non_null(aside);
     assert_int_equal(tuff__file_writer_write(&writer, "sec", 3), TUFF_SUCCESS);
     tuff__check_content(path, "first");
     tuff__file_writer_abort(&writer);
     tuff__check_content(path, "first");
     assert_false(tuff__file_exists(aside));
+    tuff__free(aside);
     assert_int_equal(tuff__file_copy(path, tuff__check_path("copy")), TUFF_SUCCESS);
     tuff__check_content(tuff__check_path("copy"), "first");
     tuff__check_failed(tuff__file_write(tuff__check_path("none/file"), "x", 1), TUFF_ERROR_IO, "No such file");
@@ -336,6 +338,35 @@ static void test_file_is_written_whole_or_not(void **state)
     assert_int_equal(tuff__stream_open(path, &file), TUFF_SUCCESS);
     tuff__check_failed(tuff__stream_read(file, "whole", 4, &text, &size), TUFF_ERROR_INVALID_FILE, "more than the 4");
     fclose(file);
+}
+
+/* A link stays a link, and a pipe (as /dev/null and /dev/stdout) is written to, never replaced by a file. */
+static void test_file_in_the_place_of_others(void **state)
+{
+    (void)state;
+    char command[400];
+    snprintf(command, sizeof command,
+             "cd '%s' && mkdir deep && echo old >deep/file && ln -s deep/file link && ln -s deep/none waits && mkfifo "
+             "pipe && { cat pipe >piped & }",
+             tuff__check_folder);
+    if (system(command) != 0)
+        skip();
+    assert_int_equal(tuff__file_write(tuff__check_path("link"), "new", 3), TUFF_SUCCESS);
+    tuff__check_content(tuff__check_path("deep/file"), "new");
+    assert_int_equal(tuff__file_write(tuff__check_path("waits"), "newer", 5), TUFF_SUCCESS);
+    tuff__check_content(tuff__check_path("deep/none"), "newer");
+    assert_int_equal(tuff__file_write(tuff__check_path("pipe"), "text", 4), TUFF_SUCCESS);
+    tuff__file_writer writer;
+    snprintf(command, sizeof command, "cd '%s' && test -L link && test -L waits && test -p pipe && { cat pipe & }",
+             tuff__check_folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(tuff__file_writer_open(&writer, tuff__check_path("pipe")), TUFF_SUCCESS);
+    assert_null(writer.aside);
+    tuff__file_writer_abort(&writer);
+    snprintf(command, sizeof command,
+             "cd '%s' && test -p pipe && for i in 1 2 3 4 5; do test -s piped || sleep 1; done", tuff__check_folder);
+    assert_int_equal(system(command), 0);
+    tuff__check_content(tuff__check_path("piped"), "text");
 }
 
 static int create_folder(void **state)
@@ -359,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_every_allocation_may_fail),
         cmocka_unit_test(test_file_is_written_whole_or_not),
+        cmocka_unit_test(test_file_in_the_place_of_others),
     };
     return cmocka_run_group_tests(tests, create_folder, tuff__check_folder_remove);
 }

@@ -64,13 +64,18 @@ tuff_status tuff__file_writer_open(tuff__file_writer *writer, const char *path)
 {
     *writer = (tuff__file_writer){0};
     writer->path = tuff__strdup(path);
-    writer->aside = tuff__asprintf("%s.tmp-%llu", path, (unsigned long long)tuff__process_id());
-    if (!writer->path || !writer->aside)
+    if (!writer->path)
         return tuff__fail_memory(path, strlen(path));
     if (tuff__is_directory(path)) /* rename would say so too, but only after all has been written */
         return tuff__fail(TUFF_ERROR_IO, "%s: cannot write: is a folder", path);
+    if (!tuff__file_exists(path) || tuff__is_regular_file(path)) { /* else a rename would take the device's place */
+        TUFF_TRY(tuff__path_resolve(path, &writer->target));
+        writer->aside = tuff__asprintf("%s.tmp-%llu", writer->target, (unsigned long long)tuff__process_id());
+        if (!writer->aside)
+            return tuff__fail_memory(path, strlen(path));
+    }
     errno = 0;
-    writer->file = tuff__file_open(writer->aside, "wb");
+    writer->file = tuff__file_open(writer->aside ? writer->aside : path, "wb");
     if (!writer->file)
         return tuff__fail_write(path);
     return TUFF_SUCCESS;
@@ -92,8 +97,8 @@ tuff_status tuff__file_writer_commit(tuff__file_writer *writer)
     errno = 0;
     if (fclose(file) != 0 && status == TUFF_SUCCESS)
         status = tuff__fail_write(writer->path);
-    if (status == TUFF_SUCCESS)
-        status = tuff__file_rename(writer->aside, writer->path);
+    if (status == TUFF_SUCCESS && writer->aside)
+        status = tuff__file_rename(writer->aside, writer->target);
     if (status == TUFF_SUCCESS) { /* nothing is aside any more */
         tuff__free(writer->aside);
         writer->aside = NULL;
@@ -109,6 +114,7 @@ void tuff__file_writer_abort(tuff__file_writer *writer)
     if (writer->aside)
         remove(writer->aside); /* best effort: the failure to report is the one that led here */
     tuff__free(writer->aside);
+    tuff__free(writer->target);
     tuff__free(writer->path);
     *writer = (tuff__file_writer){0};
 }

@@ -1,6 +1,7 @@
 /*
  * file.h: whole files: a stream read to its end, and a file written aside and renamed, so that under its final name
- * there is only ever the old content or all of the new.
+ * there is only ever the old content or all of the new. What is no regular file (a pipe, a terminal) is written
+ * straight.
  */
 #ifndef TUFF_RUNTIME_IO_FILE_H
 #define TUFF_RUNTIME_IO_FILE_H
@@ -22,12 +23,14 @@ tuff_status tuff__stream_read(FILE *file, const char *name, size_t max_size, cha
 
 typedef struct tuff__file_writer {
     FILE *file;
-    char *path;  /* the final name */
-    char *aside; /* PATH.tmp-<process id>, which holds the content until commit */
+    char *path;   /* as given, for messages */
+    char *target; /* what it leads to: a link stays one */
+    char *aside;  /* TARGET.tmp-<process id>, which holds the content until commit; NULL: written straight */
 } tuff__file_writer;
 
-/* Zeroes `writer`, then opens the file beside `path`. Each failure, here and in write, has named the path and the
- * system's reason; the caller then calls abort (also after a failed open), and `path` is as it was before. */
+/* Zeroes `writer`, then opens the file beside what `path` leads to, or that itself where it is no regular file. Each
+ * failure, here and in write, has named the path and the system's reason; the caller then calls abort (also after a
+ * failed open), and `path` is as it was before. */
 tuff_status tuff__file_writer_open(tuff__file_writer *writer, const char *path);
 tuff_status tuff__file_writer_write(tuff__file_writer *writer, const void *data, size_t size);
 /* Flushes to the disk and renames. Ends the writer, whatever it returns; on failure nothing is left of it. */
