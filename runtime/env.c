@@ -18,6 +18,12 @@ static tuff_log_level parse_log_level(const char *text)
     return TUFF_LOG_WARNING;
 }
 
+static const char *get_nonempty(const char *name)
+{
+    const char *value = getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
 static void read_environment(void)
 {
     const char *validation = getenv("TUFF_VALIDATION");
@@ -26,6 +32,8 @@ static void read_environment(void)
         .device = getenv("TUFF_DEVICE"),
         .validation = validation && strcmp(validation, "0") != 0 && validation[0] != '\0',
         .cache_dir = getenv("TUFF_CACHE_DIR"),
+        .hf_hub_cache = get_nonempty("HF_HUB_CACHE"),
+        .hf_home = get_nonempty("HF_HOME"),
     };
 }
 
@@ -42,6 +50,8 @@ const tuff__env_row *tuff__env_rows(void)
         {"TUFF_DEVICE", "as --device", "the device a command uses when --device is not given"},
         {"TUFF_VALIDATION", "0, 1", "load Vulkan's validation layer, with synchronization checks"},
         {"TUFF_CACHE_DIR", "a folder", "where compiled pipelines and kernel verdicts are kept"},
+        {"HF_HUB_CACHE", "a folder", "where Hugging Face's tools keep models (default: HF_HOME/hub)"},
+        {"HF_HOME", "a folder", "Hugging Face's own folder (default: ~/.cache/huggingface)"},
         {NULL, NULL, NULL},
     };
     return rows;

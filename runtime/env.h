@@ -1,4 +1,4 @@
-/* env.h: the environment variables tuff reads; they diagnose, and no result depends on one. */
+/* env.h: the environment variables tuff reads; they diagnose or say where files are, and no result depends on one. */
 #ifndef TUFF_RUNTIME_ENV_H
 #define TUFF_RUNTIME_ENV_H
 
@@ -9,6 +9,8 @@ typedef struct tuff__environment {
     const char *device;       /* TUFF_DEVICE: what --device says when it is not given; NULL when unset */
     bool validation;          /* TUFF_VALIDATION=1: Vulkan's validation layer, with synchronization checks */
     const char *cache_dir;    /* TUFF_CACHE_DIR: where pipelines and verdicts are kept; NULL: the system's place */
+    const char *hf_hub_cache; /* HF_HUB_CACHE: where Hugging Face's tools keep models; NULL when unset or empty */
+    const char *hf_home;      /* HF_HOME: the folder whose "hub" that is by default; NULL when unset or empty */
 } tuff__environment;
 
 /* Read once, at the first call; the strings live as long as the process. */

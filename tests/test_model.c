@@ -9,6 +9,8 @@
 #include "env.h"
 #include "tuff/tokenizer.h"
 
+#include <stdlib.h>
+
 static tuff_device *devices[2];
 static size_t device_count;
 
@@ -608,6 +610,33 @@ static void test_find(void **state)
     assert_null(dir);
 }
 
+/* A cache as Hugging Face's tools lay it out: the snapshot's files are links to blobs. */
+static void test_find_in_the_hub_cache(void **state)
+{
+    (void)state;
+    char command[1600], *dir = NULL;
+    const char *hub = tuff__check_path("home/hub");
+    if (!tuff__env()->hf_hub_cache || strcmp(tuff__env()->hf_hub_cache, hub) != 0)
+        skip(); /* the user's own was set before */
+    snprintf(command, sizeof command,
+             "mkdir -p '%s/models--org--name' && cd '%s/models--org--name' && mkdir -p refs blobs snapshots/0a1b && "
+             "printf 0a1b >refs/main && cp '%s/config.json' blobs/c && cp '%s/model.safetensors' blobs/m && "
+             "ln -s ../../blobs/c snapshots/0a1b/config.json && ln -s ../../blobs/m snapshots/0a1b/model.safetensors",
+             hub, hub, tuff__golden_folder("gelu_head20"), tuff__golden_folder("gelu_head20"));
+    if (system(command) != 0)
+        skip();
+    assert_int_equal(tuff_model_find("org/name", &dir), TUFF_SUCCESS);
+    assert_non_null(strstr(dir, "home/hub/models--org--name/snapshots/0a1b"));
+    tuff_model *model = NULL;
+    assert_int_equal(tuff_model_load(devices[0], dir, &model), TUFF_SUCCESS);
+    tuff_model_destroy(model);
+    tuff_free(dir);
+    tuff__check_failed(tuff_model_find("org/other", &dir), TUFF_ERROR_IO, "home/hub/models--org--other");
+    snprintf(command, sizeof command, "HF_HUB_CACHE= HF_HOME='%s' " TUFF_COMMAND " info org/name >'%s' 2>&1",
+             tuff__check_path("home"), tuff__check_path("said"));
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -626,15 +655,17 @@ int main(void)
         cmocka_unit_test(test_describe),
         cmocka_unit_test(test_estimate),
         cmocka_unit_test(test_find),
+        cmocka_unit_test(test_find_in_the_hub_cache),
     };
+    if (tuff__check_folder_create("test_model") != 0)
+        return 1;
+    tuff__environment_default("HF_HUB_CACHE", tuff__check_path("home/hub")); /* before env.c reads it */
     for (; device_count < 2; device_count++) {
         const tuff_device_create_info info = {.device = device_count == 0 ? "reference" : NULL};
         const int unopened = tuff__check_open_device(&info, &devices[device_count]);
         if (unopened)
-            return unopened;
+            return tuff__check_folder_remove(NULL) != 0 ? 1 : unopened;
     }
-    if (tuff__check_folder_create("test_model") != 0)
-        return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     tuff__check_folder_remove(NULL);
     tuff_device_destroy(devices[0]);

@@ -55,8 +55,9 @@ typedef struct tuff_model_create_info {
     uint64_t seed;                  /* of newly initialised tensors; default 0 */
 } tuff_model_create_info;
 
-/* The folder that `name` means: itself where it is a folder, else the snapshot of that repository id ("org/name") in this
- * user's Hugging Face cache; nothing is downloaded. Free *out_dir with tuff_free. Errors: IO when there is neither. */
+/* The folder that `name` means: itself where it is a folder, else the snapshot of that repository id ("org/name") in
+ * this user's Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub, or the tools' default); nothing is downloaded. Free
+ * *out_dir with tuff_free. Errors: IO when there is neither. */
 TUFF_API tuff_status tuff_model_find(const char *name, char **out_dir);
 
 /* Loads the folder `dir` with all defaults. `device` is borrowed and must outlive the model. */

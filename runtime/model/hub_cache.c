@@ -1,8 +1,10 @@
 /*
  * hub_cache.c: owns finding a model by its repository id in the cache that Hugging Face's tools fill:
- * huggingface/hub/models--ORG--NAME/{refs/main, snapshots/REVISION}. It only reads.
+ * models--ORG--NAME/{refs/main, snapshots/REVISION} in HF_HUB_CACHE, or HF_HOME/hub, or ~/.cache/huggingface/hub. It
+ * only reads.
  */
 #include "../alloc.h"
+#include "../env.h"
 #include "../io/file.h"
 #include "../os.h"
 #include "tuff/model.h"
@@ -29,18 +31,30 @@ static bool is_repository_id(const char *id)
     return id[0] != '\0' && id[0] != '/' && slashes <= 1 && strlen(id) <= MAX_ID && !strstr(id, "..");
 }
 
-/* ".../huggingface/hub/models--ORG--NAME", beside tuff's own cache; NULL when there is no cache or no memory. */
+/* The cache, which by default lies beside tuff's own; NULL when there is none or no memory. */
+static char *hub_folder(void)
+{
+    if (tuff__env()->hf_hub_cache)
+        return tuff__strdup(tuff__env()->hf_hub_cache);
+    if (tuff__env()->hf_home)
+        return tuff__asprintf("%s/hub", tuff__env()->hf_home);
+    char *own = tuff__cache_directory(), *folder = NULL;
+    char *end = own ? strrchr(own, '/') : NULL;
+    if (end)
+        folder = tuff__asprintf("%.*s/huggingface/hub", (int)(end - own), own);
+    tuff__free(own);
+    return folder;
+}
+
+/* "HUB/models--ORG--NAME"; NULL when there is no cache or no memory. */
 static char *repository_folder(const char *id)
 {
     const char *slash = strchr(id, '/');
-    char *own = tuff__cache_directory(), *folder = NULL;
-    char *end = own ? strrchr(own, '/') : NULL;
-    if (end) {
-        *end = '\0';
-        folder = slash ? tuff__asprintf("%s/huggingface/hub/models--%.*s--%s", own, (int)(slash - id), id, slash + 1)
-                       : tuff__asprintf("%s/huggingface/hub/models--%s", own, id);
-    }
-    tuff__free(own);
+    char *hub = hub_folder(), *folder = NULL;
+    if (hub)
+        folder = slash ? tuff__asprintf("%s/models--%.*s--%s", hub, (int)(slash - id), id, slash + 1)
+                       : tuff__asprintf("%s/models--%s", hub, id);
+    tuff__free(hub);
     return folder;
 }
 
