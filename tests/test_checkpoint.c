@@ -1,7 +1,7 @@
 /* test_checkpoint.c: single files and shards, what is refused, and that a folder is replaced whole or not at all. */
-#include "../runtime/io/checkpoint.h"
 #include "../runtime/io/file.h"
 
+#include "check_checkpoint.h"
 #include "check_file.h"
 
 #include <stdlib.h>
@@ -46,9 +46,9 @@ static void test_single_file(void **state)
     assert_string_equal(tuff__checkpoint_entry(checkpoint, 0)->name, "a");
     assert_string_equal(tuff__checkpoint_path(checkpoint), tuff__check_path("single/model.safetensors"));
     float values[4];
-    assert_int_equal(tuff__safetensors_read_f32(tuff__checkpoint_find(checkpoint, "a"), values), TUFF_SUCCESS);
+    assert_int_equal(tuff__safetensors_read_f32(tuff__check_find(checkpoint, "a"), values), TUFF_SUCCESS);
     assert_true(values[3] == 6);
-    assert_null(tuff__checkpoint_find(checkpoint, "c"));
+    assert_null(tuff__check_find(checkpoint, "c"));
     tuff__checkpoint_destroy(checkpoint);
     tuff__checkpoint_destroy(NULL);
 }
@@ -71,8 +71,8 @@ static void test_shards(void **state)
     assert_int_equal(tuff__checkpoint_open(tuff__check_path("shards"), &checkpoint), TUFF_SUCCESS);
     assert_int_equal(tuff__checkpoint_count(checkpoint), 3);
     assert_string_equal(tuff__checkpoint_entry(checkpoint, 2)->name, "d");
-    assert_int_equal(tuff__checkpoint_find(checkpoint, "d")->count, 4);
-    assert_non_null(strstr(tuff__checkpoint_find(checkpoint, "a")->path, "model-00001"));
+    assert_int_equal(tuff__check_find(checkpoint, "d")->count, 4);
+    assert_non_null(strstr(tuff__check_find(checkpoint, "a")->path, "model-00001"));
     tuff__checkpoint_destroy(checkpoint);
     write_tensors(tuff__check_path("shards/model-00002-of-00002.safetensors"), "c", NULL);
     refuse("shards", TUFF_ERROR_INVALID_FILE,
@@ -202,7 +202,7 @@ static void test_save_makes_and_replaces(void **state)
     assert_int_equal(count_entries("save"), 1);
     tuff__checkpoint *checkpoint = NULL;
     assert_int_equal(tuff__checkpoint_open(tuff__check_path("save"), &checkpoint), TUFF_SUCCESS);
-    assert_int_equal(tuff__checkpoint_find(checkpoint, "a")->count, 6);
+    assert_int_equal(tuff__check_find(checkpoint, "a")->count, 6);
     tuff__checkpoint_destroy(checkpoint);
 }
 

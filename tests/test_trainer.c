@@ -5,9 +5,9 @@
  * reference.
  */
 #include "../runtime/env.h"
-#include "../runtime/io/checkpoint.h"
 #include "../runtime/io/json.h"
 
+#include "check_checkpoint.h"
 #include "check_device.h"
 #include "check_file.h"
 #include "tuff/tokenizer.h"
@@ -92,7 +92,7 @@ static double log_number(const char *path, size_t line, const char *key)
 /* Norm of the difference of two tensors over the norm of the second. */
 static double tensor_distance(const tuff__checkpoint *a, const tuff__checkpoint *b, const char *name)
 {
-    const tuff__safetensors_entry *x = tuff__checkpoint_find(a, name), *y = tuff__checkpoint_find(b, name);
+    const tuff__safetensors_entry *x = tuff__check_find(a, name), *y = tuff__check_find(b, name);
     assert_non_null(x);
     assert_non_null(y);
     const size_t count = (size_t)x->count;

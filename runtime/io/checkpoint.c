@@ -287,14 +287,6 @@ bool tuff__checkpoint_has_weights(const char *folder)
     return found;
 }
 
-const tuff__safetensors_entry *tuff__checkpoint_find(const tuff__checkpoint *checkpoint, const char *name)
-{
-    const tuff__safetensors_entry key = {.name = name}, *key_pointer = &key;
-    const tuff__safetensors_entry *const *found =
-        bsearch(&key_pointer, checkpoint->entries, checkpoint->count, sizeof *checkpoint->entries, compare_entries);
-    return found ? *found : NULL;
-}
-
 size_t tuff__checkpoint_count(const tuff__checkpoint *checkpoint)
 {
     return checkpoint->count;

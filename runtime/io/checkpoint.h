@@ -26,9 +26,7 @@ void tuff__checkpoint_destroy(tuff__checkpoint *checkpoint); /* accepts NULL */
  * initialised. */
 bool tuff__checkpoint_has_weights(const char *folder);
 
-/* By name over all shards; NULL when there is none. Borrowed from the checkpoint. */
-const tuff__safetensors_entry *tuff__checkpoint_find(const tuff__checkpoint *checkpoint, const char *name);
-/* All tensors, sorted by the bytes of their names. */
+/* All tensors, sorted by the bytes of their names; borrowed from the checkpoint. */
 size_t tuff__checkpoint_count(const tuff__checkpoint *checkpoint);
 const tuff__safetensors_entry *tuff__checkpoint_entry(const tuff__checkpoint *checkpoint, size_t index);
 /* "DIR/model.safetensors", or the index: what to name when a tensor is missing. */

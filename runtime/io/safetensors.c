@@ -30,16 +30,10 @@ static const struct {
     [TUFF__STORED_F64] = {"F64", 8},         [TUFF__STORED_I64] = {"I64", 8},         [TUFF__STORED_U64] = {"U64", 8},
 };
 
-const char *tuff__stored_dtype_name(tuff__stored_dtype dtype)
-{
-    return stored_dtypes[dtype].name;
-}
-
 struct tuff__safetensors {
     char *path;
     tuff__mapped_file mapping; /* zeroed when the bytes are the caller's */
     tuff__json *header;        /* the entries' names live here */
-    const cJSON *metadata;     /* may be NULL */
     const unsigned char *data;
     uint64_t data_size;
     tuff__safetensors_entry *entries; /* sorted by name */
@@ -184,7 +178,6 @@ static tuff_status parse_entries(tuff__safetensors *file)
     for (const cJSON *item = root->child; item; item = item->next) {
         if (strcmp(item->string, metadata_key) == 0) {
             TUFF_TRY(check_metadata(file, item));
-            file->metadata = item;
         } else {
             TUFF_TRY(parse_entry(file, item, &file->entries[file->count]));
             file->count++;
@@ -275,18 +268,6 @@ const tuff__safetensors_entry *tuff__safetensors_find(const tuff__safetensors *f
     return bsearch(&key, file->entries, file->count, sizeof key, compare_entry_names);
 }
 
-const char *tuff__safetensors_metadata(const tuff__safetensors *file, const char *key)
-{
-    const cJSON *value = tuff__json_find(file->metadata, key);
-    return value ? value->valuestring : NULL;
-}
-
-bool tuff__safetensors_is_float(const tuff__safetensors_entry *entry)
-{
-    return entry->dtype == TUFF__STORED_F32 || entry->dtype == TUFF__STORED_F16 || entry->dtype == TUFF__STORED_BF16 ||
-           entry->dtype == TUFF__STORED_F64;
-}
-
 /* Little-endian numbers at any address, on any machine; compilers make one load of it. */
 static uint16_t load_u16(const unsigned char *p)
 {
@@ -320,6 +301,11 @@ static bool is_little_endian(void)
     unsigned char first;
     memcpy(&first, &one, 1);
     return first == 1;
+}
+
+bool tuff__safetensors_is_native_f32(const tuff__safetensors_entry *entry)
+{
+    return entry->dtype == TUFF__STORED_F32 && is_little_endian();
 }
 
 tuff_status tuff__safetensors_read_f32(const tuff__safetensors_entry *entry, float *out_values)

@@ -34,8 +34,6 @@ typedef enum tuff__stored_dtype {
     TUFF__STORED_COUNT
 } tuff__stored_dtype;
 
-const char *tuff__stored_dtype_name(tuff__stored_dtype dtype); /* "F32", as files spell it */
-
 typedef struct tuff__safetensors_entry {
     const char *path; /* the file it is in, for messages */
     const char *name;
@@ -61,11 +59,10 @@ void tuff__safetensors_destroy(tuff__safetensors *file); /* accepts NULL */
 const tuff__safetensors_entry *tuff__safetensors_entries(const tuff__safetensors *file, size_t *out_count);
 /* NULL when there is none. */
 const tuff__safetensors_entry *tuff__safetensors_find(const tuff__safetensors *file, const char *name);
-/* The value of a "__metadata__" key, such as "format"; NULL when there is none. */
-const char *tuff__safetensors_metadata(const tuff__safetensors *file, const char *key);
 
-/* Whether the entry holds floating-point numbers that read_f32 can convert: F32, F16, BF16, F64. */
-bool tuff__safetensors_is_float(const tuff__safetensors_entry *entry);
+/* Whether entry->data are floats as this machine keeps them (but for their alignment), so that nothing is to convert.
+ */
+bool tuff__safetensors_is_native_f32(const tuff__safetensors_entry *entry);
 /* Converts all entry->count elements. F16 and BF16 are exact; F64 is rounded to nearest. Any other dtype is refused by
  * name with TUFF_ERROR_INVALID_FILE. */
 tuff_status tuff__safetensors_read_f32(const tuff__safetensors_entry *entry, float *out_values);

@@ -172,19 +172,11 @@ static tuff_status match_entries(const tuff_model *model, const tuff__checkpoint
     return TUFF_SUCCESS;
 }
 
-static bool is_little_endian(void)
-{
-    const uint16_t probe = 1;
-    unsigned char first;
-    memcpy(&first, &probe, 1);
-    return first == 1;
-}
-
 static tuff_status load_parameter(tuff_model *model, const tuff__parameter *parameter,
                                   const tuff__safetensors_entry *entry)
 {
     const size_t size = (size_t)tuff__parameter_size(parameter);
-    if (entry->dtype == TUFF__STORED_F32 && is_little_endian()) /* from the mapping, without a copy on the host */
+    if (tuff__safetensors_is_native_f32(entry)) /* from the mapping, without a copy on the host */
         return tuff_buffer_write(model->weights, parameter->offset, entry->data, size);
     float *values = tuff__malloc(size);
     if (!values)

@@ -3,13 +3,22 @@
 
 #include <string.h>
 
-tuff_status tuff__template_append(tuff__template *template, tuff__template_piece piece)
+tuff_status tuff__template_append(tuff__template *template, const tuff__template_piece *pieces, size_t count)
 {
-    TUFF_TRY(tuff__grow((void **)&template->pieces, &template->capacity, template->count, sizeof *template->pieces,
-                        "post_processor"));
-    template->pieces[template->count++] = piece;
-    template->special_count += piece.sequence < 0;
+    for (size_t i = 0; i < count; i++) {
+        TUFF_TRY(tuff__grow((void **)&template->pieces, &template->capacity, template->count, sizeof *template->pieces,
+                            "post_processor"));
+        template->pieces[template->count++] = pieces[i];
+        template->special_count += pieces[i].sequence < 0;
+    }
     return TUFF_SUCCESS;
+}
+
+tuff_status tuff__post_processor_set_bert(tuff__post_processor *processor, int32_t cls, int32_t sep)
+{
+    const tuff__template_piece pieces[] = {{-1, cls, 0}, {0, 0, 0}, {-1, sep, 0}, {1, 0, 1}, {-1, sep, 1}};
+    TUFF_TRY(tuff__template_append(&processor->single, pieces, 3));
+    return tuff__template_append(&processor->pair, pieces, 5);
 }
 
 void tuff__post_processor_destroy(tuff__post_processor *processor)

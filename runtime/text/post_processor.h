@@ -18,13 +18,15 @@ typedef struct tuff__template {
     size_t special_count;
 } tuff__template;
 
-tuff_status tuff__template_append(tuff__template *template, tuff__template_piece piece);
+tuff_status tuff__template_append(tuff__template *template, const tuff__template_piece *pieces, size_t count);
 
 /* BERT's, or a template; without a post-processor the texts alone. Zero-initialise. */
 typedef struct tuff__post_processor {
     tuff__template single, pair;
 } tuff__post_processor;
 
+/* "[CLS] $A [SEP]" and "[CLS] $A [SEP] $B:1 [SEP]:1". */
+tuff_status tuff__post_processor_set_bert(tuff__post_processor *processor, int32_t cls, int32_t sep);
 void tuff__post_processor_destroy(tuff__post_processor *processor);
 
 /* Cuts the counts of tokens down to `max_length` in all. Errors: INVALID_ARGUMENT when the strategy cannot reach it. */

@@ -193,14 +193,7 @@ static tuff_status read_lines(tuff__vocabulary *vocabulary, const tuff__tokenize
     return TUFF_SUCCESS;
 }
 
-static tuff_status append_pieces(tuff__template *template, const tuff__template_piece *pieces, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        TUFF_TRY(tuff__template_append(template, pieces[i]));
-    return TUFF_SUCCESS;
-}
-
-/* "[CLS] $A [SEP]" and "[CLS] $A [SEP] $B:1 [SEP]:1": once the special tokens have their ids. */
+/* Once the special tokens have their ids. */
 static tuff_status make_post_processor(tuff_tokenizer *tokenizer)
 {
     const char *const *tokens = (const char *const *)tokenizer->special_tokens;
@@ -210,9 +203,7 @@ static tuff_status make_post_processor(tuff_tokenizer *tokenizer)
                           tokenizer->sources[TUFF__FILE_VOCAB_TXT].path);
     const int32_t cls = tuff__tokenizer_id_of(tokenizer, tokens[TUFF_SPECIAL_TOKEN_CLS]);
     const int32_t sep = tuff__tokenizer_id_of(tokenizer, tokens[TUFF_SPECIAL_TOKEN_SEP]);
-    const tuff__template_piece pieces[] = {{-1, cls, 0}, {0, 0, 0}, {-1, sep, 0}, {1, 0, 1}, {-1, sep, 1}};
-    TUFF_TRY(append_pieces(&tokenizer->post_processor.single, pieces, 3));
-    return append_pieces(&tokenizer->post_processor.pair, pieces, 5);
+    return tuff__post_processor_set_bert(&tokenizer->post_processor, cls, sep);
 }
 
 static tuff_status read_vocabulary(const config_reader *reader)

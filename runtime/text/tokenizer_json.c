@@ -115,13 +115,6 @@ static tuff_status read_id(const json_reader *reader, const cJSON *value, const 
     return TUFF_SUCCESS;
 }
 
-static tuff_status append_pieces(tuff__template *template, const tuff__template_piece *pieces, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        TUFF_TRY(tuff__template_append(template, pieces[i]));
-    return TUFF_SUCCESS;
-}
-
 static tuff_status read_bert_processing(const json_reader *reader, const cJSON *part)
 {
     static const char *const keys[2] = {"cls", "sep"};
@@ -131,9 +124,7 @@ static tuff_status read_bert_processing(const json_reader *reader, const cJSON *
         TUFF_TRY(tuff__json_array(reader->json, part, keys[i], &pair));
         TUFF_TRY(read_id(reader, cJSON_GetArrayItem(pair, 1), keys[i], &ids[i]));
     }
-    const tuff__template_piece pieces[] = {{-1, ids[0], 0}, {0, 0, 0}, {-1, ids[1], 0}, {1, 0, 1}, {-1, ids[1], 1}};
-    TUFF_TRY(append_pieces(&reader->tokenizer->post_processor.single, pieces, 3));
-    return append_pieces(&reader->tokenizer->post_processor.pair, pieces, 5);
+    return tuff__post_processor_set_bert(&reader->tokenizer->post_processor, ids[0], ids[1]);
 }
 
 static tuff_status read_template_special(const json_reader *reader, const cJSON *specials, const char *name,
@@ -149,7 +140,7 @@ static tuff_status read_template_special(const json_reader *reader, const cJSON 
     {
         tuff__template_piece piece = {.sequence = -1, .type_id = type_id};
         TUFF_TRY(read_id(reader, id, name, &piece.id));
-        TUFF_TRY(tuff__template_append(template, piece));
+        TUFF_TRY(tuff__template_append(template, &piece, 1));
     }
     return TUFF_SUCCESS;
 }
@@ -170,8 +161,8 @@ static tuff_status read_template_piece(const json_reader *reader, const cJSON *p
     if (second ? !pair : strcmp(name, "A") != 0)
         return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: post_processor has a sequence '%s', wanted %s",
                           reader->json->name, name, pair ? "A or B" : "A");
-    return tuff__template_append(template,
-                                 (tuff__template_piece){.sequence = (int8_t)second, .type_id = (int32_t)type_id});
+    const tuff__template_piece text = {.sequence = (int8_t)second, .type_id = (int32_t)type_id};
+    return tuff__template_append(template, &text, 1);
 }
 
 static tuff_status read_template(const json_reader *reader, const cJSON *part, bool pair, tuff__template *template)
@@ -188,8 +179,8 @@ static tuff_status read_post_processor(const json_reader *reader, const cJSON *p
     tuff__post_processor *processor = &reader->tokenizer->post_processor;
     if (!part || cJSON_IsNull(part)) {
         const tuff__template_piece pieces[] = {{0, 0, 0}, {1, 0, 1}};
-        TUFF_TRY(append_pieces(&processor->single, pieces, 1));
-        return append_pieces(&processor->pair, pieces, 2);
+        TUFF_TRY(tuff__template_append(&processor->single, pieces, 1));
+        return tuff__template_append(&processor->pair, pieces, 2);
     }
     const char *type;
     TUFF_TRY(tuff__json_string(reader->json, part, "type", &type));
