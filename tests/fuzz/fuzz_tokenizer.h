@@ -1,40 +1,9 @@
-/*
- * fuzz_tokenizer.h: what the two targets of the tokenizer share: an input is several files and texts, with the byte 0x1D
- * ("group separator") between them.
- */
+/* fuzz_tokenizer.h: what the two targets of the tokenizer share: what must hold of a tokenizer and its encodings. */
 #ifndef TUFF_TESTS_FUZZ_TOKENIZER_H
 #define TUFF_TESTS_FUZZ_TOKENIZER_H
 
 #include "../../runtime/text/tokenizer_object.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-static inline void tuff__fuzz_require(bool truth)
-{
-    if (!truth)
-        abort();
-}
-
-/* Part `index` of the input; empty where there are fewer. */
-static inline tuff_text tuff__fuzz_part(const uint8_t *data, size_t size, size_t index)
-{
-    size_t at = 0;
-    for (;; index--) {
-        const uint8_t *end = at < size ? memchr(data + at, 0x1D, size - at) : NULL;
-        const size_t length = end ? (size_t)(end - data) - at : size - at;
-        if (index == 0)
-            return (tuff_text){.data = size ? (const char *)data + at : "", .size = length};
-        at = end ? at + length + 1 : size;
-    }
-}
-
-/* Data NULL where the part is empty: no file. */
-static inline tuff_text tuff__fuzz_file(const uint8_t *data, size_t size, size_t index)
-{
-    const tuff_text part = tuff__fuzz_part(data, size, index);
-    return part.size ? part : (tuff_text){0};
-}
+#include "fuzz_parts.h"
 
 static inline void tuff__fuzz_check_encoding(const tuff_encoding *encoding, size_t longest)
 {

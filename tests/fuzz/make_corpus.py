@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds in corpus/json, corpus/safetensors and corpus/dataset: one small file per rule of each format, kept or
+"""Writes the seeds in corpus/json, corpus/safetensors, corpus/checkpoint, corpus/pooling and corpus/dataset: one small file per rule of each format, kept or
 broken. Run it in this folder; needs nothing but Python."""
 import json
 import pathlib
@@ -82,6 +82,77 @@ write("safetensors", {
 })
 
 CSV, TSV, JSONL, JSON, LINES, TSV_RAW = b"\1", b"\2", b"\3", b"\4", b"\5", b"\6"
+
+
+def parts(*files):
+    return b"\x1d".join(f if isinstance(f, bytes) else f.encode() if isinstance(f, str) else json.dumps(f).encode()
+                        for f in files)
+
+
+def index(**weights):
+    return {"metadata": {"total_size": 24}, "weight_map": {name: f"{number}.safetensors" for name, number in weights.items()}}
+
+
+SHARD = safetensors({"c": tensor("F16", [3], 0, 6)}, BYTES[:6])
+
+write("checkpoint", {
+    "two": parts(index(a=1, b=2)),
+    "three": parts(index(a=1, b=2, c=3), SHARD),
+    "unlisted_tensor": parts(index(a=1)),
+    "elsewhere": parts(index(a=2, b=1)),
+    "missing_shard": parts(index(a=1, c=3)),
+    "missing_tensor": parts(index(a=1, d=3), SHARD),
+    "twice": parts(index(a=1, c=3), safetensors({"a": tensor("F32", [1], 0, 4), "c": tensor("F32", [], 4, 8)}, BYTES[:8])),
+    "broken_shard": parts(index(a=1, c=3), SHARD[:-1]),
+    "above": parts({"weight_map": {"a": "../1.safetensors"}}),
+    "root": parts({"weight_map": {"a": "/etc/passwd"}}),
+    "dots": parts({"weight_map": {"a": "..", "b": "."}}),
+    "itself": parts({"weight_map": {"a": "model.safetensors.index.json"}}),
+    "nameless": parts({"weight_map": {"a": "", "": "1.safetensors"}}),
+    "same_key": parts('{"weight_map": {"a": "1.safetensors", "a": "2.safetensors"}}'),
+    "numbers": parts({"weight_map": {"a": 1}}),
+    "list": parts({"weight_map": ["1.safetensors"]}),
+    "empty_map": parts({"weight_map": {}}),
+    "no_map": parts({}),
+    "not_an_object": parts("[1]"),
+    "cut": parts('{"weight_map": {"a": "1.sa'),
+    "empty": b"",
+})
+
+
+def modules(*kinds):
+    return [{"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
+            for i, kind in enumerate(kinds)]
+
+
+MINILM = modules("Transformer", "Pooling", "Normalize")
+MEAN = {"word_embedding_dimension": 384, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+
+write("pooling", {
+    "minilm": parts(MINILM, MEAN, {"max_seq_length": 256, "do_lower_case": False}),
+    "cls": parts(modules("Transformer", "Pooling"), {"pooling_mode_cls_token": True}),
+    "named": parts(MINILM, {"pooling_mode": "max"}),
+    "named_otherwise": parts(MINILM, {"pooling_mode": "weightedmean"}),
+    "two_modes": parts(MINILM, {**MEAN, "pooling_mode_cls_token": True}),
+    "unknown_mode": parts(MINILM, {"pooling_mode_mean_sqrt_len_tokens": True}),
+    "no_mode": parts(MINILM, {}),
+    "no_pooling_file": parts(MINILM),
+    "pooling_list": parts(MINILM, "[true]"),
+    "dense": parts(modules("Transformer", "Pooling", "Dense"), MEAN),
+    "above": parts([{"type": "Pooling", "path": "../1_Pooling"}], MEAN),
+    "root": parts([{"type": "Pooling", "path": "/etc"}], MEAN),
+    "no_type": parts([{"path": "1_Pooling"}], MEAN),
+    "numbers": parts([7, {"type": 7}], MEAN),
+    "not_a_list": parts({}, MEAN),
+    "no_modules": parts("", MEAN, {"max_seq_length": 128}),
+    "lower": parts(MINILM, MEAN, {"do_lower_case": True}),
+    "negative": parts(MINILM, MEAN, {"max_seq_length": -1}),
+    "null_length": parts(MINILM, MEAN, {"max_seq_length": None}),
+    "length_of_text": parts(MINILM, MEAN, {"max_seq_length": "512"}),
+    "cut": parts('[{"type": "Pool'),
+    "empty": b"",
+})
+
 write("dataset", {
     "csv": CSV + b"text,label\na,1\nb,2\n",
     "csv_quotes": CSV + b'a,b\r\n"x, ""y""\r\nz",2\r\n"3"4,5\r\n',

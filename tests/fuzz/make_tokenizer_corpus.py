@@ -59,7 +59,12 @@ def sequence(key, kinds):
     return {"type": "Sequence", key: [{"type": kind} for kind in kinds]}
 
 
-write("tokenizer_json", {
+def json_seeds(seeds):
+    """(tokenizer.json, tokenizer_config.json, text, pair) with the three other files empty between them."""
+    return {name: [*parts[:2], "", "", "", *parts[2:]] for name, parts in seeds.items()}
+
+
+write("tokenizer_json", json_seeds({
     "bert": [tokenizer(post_processor={"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}), "", TEXT, "a"],
     "template": [tokenizer(), "", TEXT, "the"],
     "bare": [{"model": MODEL}, "", TEXT, "a"],
@@ -78,4 +83,18 @@ write("tokenizer_json", {
     "same_ids": [tokenizer(model={**MODEL, "vocab": {"[UNK]": 7, "a": 7, "##a": 2147483646}}), "", "aaa", "a"],
     "cut": ['{"model": {"type": "WordPiece", "vocab": {"a": 1', "", "a", "a"],
     "no_special": [tokenizer(post_processor={**TEMPLATE, "special_tokens": {}}), "", "a", "a"],
+}))
+
+write("tokenizer_json", {
+    "old": [tokenizer(), "", {"sep_token": "the", "additional_special_tokens": ["<x>", {"content": "a", **FLAGS}]},
+            {"<x>": 13, "cat": 2, "<z>": 20}, {"model_type": "bert"}, TEXT + "<z>", "a"],
+    "map_alone": [tokenizer(added_tokens=[]), "", {"mask_token": {"content": "<x>", **FLAGS}}, "", "", TEXT, "a"],
+    "map_of_numbers": [tokenizer(), "", {"mask_token": 7}, "", "", "a", "a"],
+    "map_list": [tokenizer(), "", "[]", "", "", "a", "a"],
+    "added_alone": [tokenizer(), "", "", {"<x>": 2147483647, "<y>": -1}, "", "<x><y>", "a"],
+    "added_strings": [tokenizer(), "", "", {"<x>": "13"}, "", "a", "a"],
+    "class_of_model": [tokenizer(normalizer={**BERT, "lowercase": False}), "", "", "", {"tokenizer_class": "ElectraTokenizer"},
+                       TEXT, "a"],
+    "other_model": [tokenizer(), "", "", "", {"model_type": "roberta", "tokenizer_class": None}, TEXT, "a"],
+    "model_of_numbers": [tokenizer(), "", "", "", {"model_type": 7}, "a", "a"],
 })
