@@ -308,30 +308,38 @@ static char *name_of(const char *path)
     return tuff__strndup(path + begin, end - begin);
 }
 
-/* Where a path that realpath does not find would be made: behind a link that leads nowhere yet, or in its folder. */
-static tuff_status resolve_missing(const char *path, char **out_path)
+/* `path`, a name in `folder` that realpath does not find: made there, or behind a link that leads nowhere yet. */
+static tuff_status resolve_name(const char *path, const char *folder, const char *name, char **out_path)
 {
     char target[4096];
-    char *parent = parent_of(path), *name = name_of(path), *next = NULL, *folder = NULL;
-    tuff_status status = parent && name ? TUFF_SUCCESS : tuff__fail_memory("path", strlen(path));
-    const ssize_t length = status == TUFF_SUCCESS ? readlink(path, target, sizeof target - 1) : 0;
-    if (status == TUFF_SUCCESS && length > 0) {
-        target[length] = '\0';
-        next = target[0] == '/' ? tuff__strdup(target) : tuff__asprintf("%s/%s", parent, target);
-        status = next ? tuff__path_resolve(next, out_path) : tuff__fail_memory("path", strlen(path));
-    } else if (status == TUFF_SUCCESS && (strcmp(name, "..") == 0 || strcmp(parent, path) == 0)) {
-        status = fail_path(path, "find", ENOENT); /* the latter: "." where the working directory was removed */
-    } else if (status == TUFF_SUCCESS) {
-        status = tuff__path_resolve(parent, &folder);
-        if (status == TUFF_SUCCESS && strcmp(name, ".") != 0)
-            *out_path = tuff__asprintf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name);
-        else if (status == TUFF_SUCCESS)
-            *out_path = tuff__strdup(folder);
-        if (status == TUFF_SUCCESS && !*out_path)
-            status = tuff__fail_memory("path", strlen(path));
+    char *joined = strcmp(name, ".") == 0 ? tuff__strdup(folder)
+                                          : tuff__asprintf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, name);
+    if (!joined)
+        return tuff__fail_memory("path", strlen(path));
+    const ssize_t length = readlink(joined, target, sizeof target - 1);
+    if (length < 0) {
+        *out_path = joined;
+        return TUFF_SUCCESS;
     }
-    tuff__free(folder);
+    target[length] = '\0';
+    tuff__free(joined);
+    char *next = target[0] == '/' ? tuff__strdup(target) : tuff__asprintf("%s/%s", folder, target);
+    const tuff_status status = next ? tuff__path_resolve(next, out_path) : tuff__fail_memory("path", strlen(path));
     tuff__free(next);
+    return status;
+}
+
+static tuff_status resolve_missing(const char *path, char **out_path)
+{
+    char *parent = parent_of(path), *name = name_of(path), *folder = NULL;
+    tuff_status status = parent && name ? TUFF_SUCCESS : tuff__fail_memory("path", strlen(path));
+    if (status == TUFF_SUCCESS && (strcmp(name, "..") == 0 || strcmp(parent, path) == 0))
+        status = fail_path(path, "find", ENOENT); /* the latter: "." where the working directory was removed */
+    if (status == TUFF_SUCCESS)
+        status = tuff__path_resolve(parent, &folder);
+    if (status == TUFF_SUCCESS)
+        status = resolve_name(path, folder, name, out_path);
+    tuff__free(folder);
     tuff__free(name);
     tuff__free(parent);
     return status;

@@ -344,29 +344,29 @@ static void test_file_is_written_whole_or_not(void **state)
 static void test_file_in_the_place_of_others(void **state)
 {
     (void)state;
-    char command[400];
-    snprintf(command, sizeof command,
-             "cd '%s' && mkdir deep && echo old >deep/file && ln -s deep/file link && ln -s deep/none waits && mkfifo "
-             "pipe && { cat pipe >piped & }",
-             tuff__check_folder);
+    char command[400], text[4];
+    snprintf(
+        command, sizeof command,
+        "cd '%s' && mkdir deep && echo old >deep/file && ln -s deep/file link && ln -s deep/none waits && mkfifo pipe",
+        tuff__check_folder);
     if (system(command) != 0)
         skip();
     assert_int_equal(tuff__file_write(tuff__check_path("link"), "new", 3), TUFF_SUCCESS);
     tuff__check_content(tuff__check_path("deep/file"), "new");
     assert_int_equal(tuff__file_write(tuff__check_path("waits"), "newer", 5), TUFF_SUCCESS);
     tuff__check_content(tuff__check_path("deep/none"), "newer");
-    assert_int_equal(tuff__file_write(tuff__check_path("pipe"), "text", 4), TUFF_SUCCESS);
+    FILE *pipe = tuff__file_open(tuff__check_path("pipe"), "r+b"); /* both ends, so that nobody waits */
+    assert_non_null(pipe);
     tuff__file_writer writer;
-    snprintf(command, sizeof command, "cd '%s' && test -L link && test -L waits && test -p pipe && { cat pipe & }",
-             tuff__check_folder);
-    assert_int_equal(system(command), 0);
     assert_int_equal(tuff__file_writer_open(&writer, tuff__check_path("pipe")), TUFF_SUCCESS);
     assert_null(writer.aside);
     tuff__file_writer_abort(&writer);
-    snprintf(command, sizeof command,
-             "cd '%s' && test -p pipe && for i in 1 2 3 4 5; do test -s piped || sleep 1; done", tuff__check_folder);
+    assert_int_equal(tuff__file_write(tuff__check_path("pipe"), "text", 4), TUFF_SUCCESS);
+    assert_int_equal(fread(text, 1, sizeof text, pipe), sizeof text);
+    assert_memory_equal(text, "text", sizeof text);
+    fclose(pipe);
+    snprintf(command, sizeof command, "cd '%s' && test -L link && test -L waits && test -p pipe", tuff__check_folder);
     assert_int_equal(system(command), 0);
-    tuff__check_content(tuff__check_path("piped"), "text");
 }
 
 static int create_folder(void **state)

@@ -269,6 +269,7 @@ static void test_resolve(void **state)
     check_resolved("link", "/real");
     check_resolved("link/new", "/real/new");
     check_resolved("waits", "/real/later");
+    check_resolved("waits/", "/real/later");
     check_resolved("waits/new", "/real/later/new");
     tuff__check_failed(tuff__path_resolve(tuff__check_path("round"), &path), TUFF_ERROR_IO, "round: cannot find");
 }
