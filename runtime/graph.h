@@ -1,5 +1,5 @@
 /* graph.h (internal): what a graph holds, shared by graph.c (records), tape.c (differentiates), fuse.c (rewrites),
- * plan.c (places) and verify.c (walks). */
+ * plan.c (places) and walk.c (walks). */
 #ifndef TUFF_RUNTIME_GRAPH_H
 #define TUFF_RUNTIME_GRAPH_H
 

@@ -2,10 +2,10 @@
 #include "prove.h"
 
 #include "alloc.h"
+#include "compare.h"
 #include "env.h"
 #include "log.h"
 #include "os.h"
-#include "verify/compare.h"
 #if TUFF_WITH_VULKAN
 #include "vk/vk_spirv.h"
 #endif

@@ -11,11 +11,11 @@
 
 #include "alloc.h"
 #include "check_device.h"
+#include "compare.h"
 #include "dtype.h"
 #include "env.h"
 #include "io/safetensors.h"
 #include "shape.h"
-#include "verify/compare.h"
 
 #include "tuff/tuff.h"
 

@@ -8,11 +8,11 @@
 #include "op_case.h"
 
 #include "check_device.h"
+#include "compare.h"
 #include "env.h"
 #include "graph.h"
 #include "log.h"
 #include "os.h"
-#include "verify/compare.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -7,11 +7,11 @@
 
 #include "check_device.h"
 #include "check_file.h"
+#include "compare.h"
 #include "env.h"
 #include "graph.h"
 #include "io/json.h"
 #include "prove.h"
-#include "verify/compare.h"
 #if TUFF_WITH_VULKAN
 #include "vk/vk_pipeline.h"
 #endif

@@ -3,7 +3,7 @@
 #define TUFF_RUNTIME_TRAINER_H
 
 #include "../model/model.h"
-#include "../verify/walk.h"
+#include "../walk.h"
 
 #include "tuff/train.h"
 

@@ -8,7 +8,7 @@
 #include "../model/model.h"
 #include "../os.h"
 #include "../train/trainer.h"
-#include "walk.h"
+#include "../walk.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #ifndef TUFF_RUNTIME_WALK_H
 #define TUFF_RUNTIME_WALK_H
 
-#include "../graph.h"
+#include "graph.h"
 #include "compare.h"
 
 typedef struct tuff__walk_record {

@@ -5,7 +5,7 @@
 #ifndef TUFF_RUNTIME_COMPARE_H
 #define TUFF_RUNTIME_COMPARE_H
 
-#include "../op.h"
+#include "op.h"
 
 typedef struct tuff__comparison {
     uint64_t count, bad;         /* elements; those out of their allowance */
