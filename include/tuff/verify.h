@@ -40,7 +40,8 @@ typedef struct tuff_verify_record {
     uint32_t output;     /* which of the operator's results */
     tuff_dtype dtype;
     tuff_shape shape;
-    uint64_t count, bad;       /* elements; those out of their allowance */
+    uint64_t count, bad;       /* elements judged; those out of their allowance */
+    uint64_t undecided;        /* of a "parameter": elements not judged, as their gradients were rounding alone */
     uint64_t worst;            /* flat index of the worst element */
     double got, want, allowed; /* of the worst element */
     double ratio;              /* its error over its allowance: right while at most 1 */

@@ -69,8 +69,10 @@ void tuff__verify_verdict(const tuff_verify_report *report, char text[TUFF__VERD
     char device[544];
     describe_device(&report->device, device);
     const tuff_verify_record *worst = NULL, *first = NULL;
+    size_t unjudged = 0;
     for (size_t i = 0; i < report->count; i++) {
         const tuff_verify_record *record = &report->records[i];
+        unjudged += record->count == 0 && record->undecided > 0;
         if (!worst || record->ratio > worst->ratio)
             worst = record;
         if (!first && record->bad > 0)
@@ -87,6 +89,10 @@ void tuff__verify_verdict(const tuff_verify_report *report, char text[TUFF__VERD
         snprintf(text, TUFF__VERDICT_TEXT,
                  "%zu of %zu results on %s disagree with the CPU reference; the first is %s at %s.", report->failures,
                  report->count, device, first->op, tuff__verify_place(first));
+    if (unjudged > 0 && !first)
+        snprintf(text + strlen(text), TUFF__VERDICT_TEXT - strlen(text),
+                 " Not judged after the steps: %zu parameter%s whose gradients are nothing but rounding.", unjudged,
+                 unjudged == 1 ? "" : "s");
 }
 
 /* -- JSON --------------------------------------------------------------------------------------------------------- */
@@ -133,6 +139,7 @@ static void put_record(tuff__json_writer *writer, const tuff_verify_record *reco
     tuff__json_put_shape(writer, "shape", &record->shape);
     tuff__json_put_count(writer, "count", record->count);
     tuff__json_put_count(writer, "bad", record->bad);
+    tuff__json_put_count(writer, "undecided", record->undecided);
     tuff__json_put_count(writer, "worst", record->worst);
     put_number(writer, "got", record->got);
     put_number(writer, "want", record->want);

@@ -20,6 +20,9 @@
  */
 static const double loss_allowance = 64, norm_allowance = 512, gradient_allowance = 2048, parameter_allowance = 512;
 
+/* AdamW's step is sure to 1/8 of itself where the gradient is this many of its allowances; below it is not judged. */
+static const double decided_from = 8;
+
 typedef struct verification {
     tuff_device *device;
     const char *dir;
@@ -252,6 +255,13 @@ static tuff_status compare_step(verification *v, const side *got, const side *wa
     return v->status;
 }
 
+/* What both sides have in their buffers, laid out as the model's arena, and which elements rounding has decided. */
+typedef struct step_state {
+    float *want_gradient, *got_gradient, *want, *got;
+    double *layer_largest; /* [parameter_count]: see rounding_level */
+    bool *undecided;       /* [arena_count]: in one of the steps the gradient said no more than its own rounding */
+} step_state;
+
 static double largest(const float *x, int64_t count)
 {
     double value = 0;
@@ -268,64 +278,142 @@ static double root_mean_square(const float *x, int64_t count)
     return sqrt(sum / (double)count);
 }
 
-/* The gradient of an attention's key bias is zero but for rounding (softmax ignores what all keys share), and AdamW makes
- * steps of full size from it: nothing to compare. */
-static bool only_rounding(const char *name)
+/* Whether two parameters are weight and bias of one layer: all but the last word of their names is the same. */
+static bool same_layer(const char *a, const char *b)
 {
-    return strstr(name, "attention") && strstr(name, "key.bias");
+    const char *dot = strrchr(a, '.');
+    const size_t length = dot ? (size_t)(dot - a) + 1 : 0;
+    return length > 0 && !strncmp(a, b, length) && !strchr(b + length, '.');
 }
 
-/* Gradients element by element against the tensor's largest; parameters by the norm of their difference, because AdamW
- * turns the sign of a gradient near zero into a whole step. */
-static bool compare_parameter(verification *v, const tuff__parameter *parameter, const float *const arrays[4])
+/* The largest gradient of each parameter's layer. A bias's gradient is the sum of what its weight's gradient sums with
+ * factors of order 1: rounding errors of both are relative to the same terms, also where those of the bias cancel. */
+static void find_layer_largest(const tuff_model *model, step_state *s)
+{
+    for (size_t i = 0; i < model->parameter_count; i++) {
+        const tuff__parameter *one = &model->parameters[i];
+        const double own = largest(s->want_gradient + one->offset / sizeof(float), tuff_shape_count(&one->shape));
+        s->layer_largest[i] = fmax(s->layer_largest[i], own);
+        for (size_t k = 0; k < model->parameter_count; k++)
+            if (k != i && same_layer(one->name, model->parameters[k].name))
+                s->layer_largest[k] = fmax(s->layer_largest[k], own);
+    }
+}
+
+/* What rounding may make of a gradient: the gradient's own allowance. */
+static double rounding_level(double gradient, double layer_largest)
+{
+    return gradient_allowance * 0x1p-23 * (fabs(gradient) + layer_largest);
+}
+
+/* Reads the gradients of the step just done, and marks the elements whose step rounding may have decided. An element
+ * that is 0 on both sides has no sign to lose. */
+static tuff_status take_gradients(const side *got, const side *want, step_state *s)
+{
+    const tuff_model *model = want->model;
+    const size_t size = (size_t)model->arena_count * sizeof(float);
+    TUFF_TRY(tuff_buffer_read(tuff__trainer_gradients(want->trainer), 0, s->want_gradient, size));
+    TUFF_TRY(tuff_buffer_read(tuff__trainer_gradients(got->trainer), 0, s->got_gradient, size));
+    memset(s->layer_largest, 0, model->parameter_count * sizeof *s->layer_largest);
+    find_layer_largest(model, s);
+    for (size_t p = 0; p < model->parameter_count; p++) {
+        const size_t at = (size_t)(model->parameters[p].offset / sizeof(float));
+        const size_t end = at + (size_t)tuff_shape_count(&model->parameters[p].shape);
+        for (size_t i = at; i < end; i++) {
+            const double gradient = (double)s->want_gradient[i];
+            const bool zero = s->want_gradient[i] == 0 && s->got_gradient[i] == 0;
+            if (!zero && fabs(gradient) < decided_from * rounding_level(gradient, s->layer_largest[p]))
+                s->undecided[i] = true;
+        }
+    }
+    return TUFF_SUCCESS;
+}
+
+/* Each element against its tensor's largest, or its layer's where the whole tensor lies below what rounding makes of
+ * that: an attention's key bias, whose gradient is 0 but for rounding, because softmax ignores what all keys share. */
+static bool compare_gradient(verification *v, const tuff__parameter *parameter, double layer_largest,
+                             const step_state *s)
 {
     const int64_t count = tuff_shape_count(&parameter->shape);
     const size_t at = (size_t)(parameter->offset / sizeof(float));
-    const float *want_gradient = arrays[0] + at, *got_gradient = arrays[1] + at;
-    const float *want = arrays[2] + at, *got = arrays[3] + at;
-    if (only_rounding(parameter->name))
-        return true;
-    if (!keep_numbers(v, "gradient", parameter->name, &parameter->shape, want_gradient, got_gradient,
-                      gradient_allowance, largest(want_gradient, count)))
-        return false;
-    double sum = 0;
-    for (int64_t i = 0; i < count; i++)
-        sum += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
-    const float difference = (float)sqrt(sum / (double)count), zero = 0;
-    const tuff_shape scalar = TUFF_SHAPE(1);
-    return keep_numbers(v, "parameter", parameter->name, &scalar, &zero, &difference, parameter_allowance,
-                        root_mean_square(want, count));
+    const double own = largest(s->want_gradient + at, count);
+    const double magnitude = own < rounding_level(own, layer_largest) ? layer_largest : own;
+    return keep_numbers(v, "gradient", parameter->name, &parameter->shape, s->want_gradient + at, s->got_gradient + at,
+                        gradient_allowance, magnitude);
 }
 
-static tuff_status compare_parameters(verification *v, const side *got, const side *want)
+/* By the norm of the difference over the elements that rounding has not decided, because AdamW turns the sign of a
+ * gradient near zero into a whole step. The record counts them; where none is left it says so with count 0. */
+static bool compare_parameter(verification *v, const tuff__parameter *parameter, const step_state *s)
 {
-    const size_t size = (size_t)want->model->arena_count * sizeof(float);
-    float *arrays[4] = {NULL};
-    tuff_buffer *buffers[4] = {tuff__trainer_gradients(want->trainer), tuff__trainer_gradients(got->trainer),
-                               want->model->weights, got->model->weights};
-    tuff_status status = TUFF_SUCCESS;
-    for (int i = 0; i < 4 && status == TUFF_SUCCESS; i++) {
-        arrays[i] = tuff__malloc(size);
-        status = arrays[i] ? tuff_buffer_read(buffers[i], 0, arrays[i], size) : tuff__fail_memory("verify", size);
+    const int64_t count = tuff_shape_count(&parameter->shape);
+    const size_t at = (size_t)(parameter->offset / sizeof(float));
+    double sum = 0;
+    uint64_t judged = 0;
+    for (size_t i = at; i < at + (size_t)count; i++) {
+        const double difference = s->undecided[i] ? 0 : (double)s->got[i] - (double)s->want[i];
+        judged += !s->undecided[i];
+        sum += difference * difference;
     }
-    const float *const given[4] = {arrays[0], arrays[1], arrays[2], arrays[3]};
-    for (size_t i = 0; i < want->model->parameter_count && status == TUFF_SUCCESS; i++)
-        if (!compare_parameter(v, &want->model->parameters[i], given))
-            break;
-    for (int i = 0; i < 4; i++)
-        tuff__free(arrays[i]);
-    return status == TUFF_SUCCESS ? v->status : status;
+    const float difference = judged ? (float)sqrt(sum / (double)judged) : 0, zero = 0;
+    tuff__comparison comparison;
+    tuff__compare_arrays(&zero, &difference, 1, parameter_allowance, root_mean_square(s->want + at, count),
+                         &comparison);
+    tuff_verify_record record = {
+        .op = "parameter", .variant = "", .label = parameter->name, .shape = TUFF_SHAPE(1)};
+    take_comparison(&record, &comparison);
+    record.count = judged;
+    record.undecided = (uint64_t)count - judged;
+    return keep(v, record);
 }
 
-static tuff_status run_steps(verification *v, side *got, side *want)
+static tuff_status compare_parameters(verification *v, const side *got, const side *want, const step_state *s)
+{
+    const tuff_model *model = want->model;
+    const size_t size = (size_t)model->arena_count * sizeof(float);
+    TUFF_TRY(tuff_buffer_read(want->model->weights, 0, s->want, size));
+    TUFF_TRY(tuff_buffer_read(got->model->weights, 0, s->got, size));
+    for (size_t i = 0; i < model->parameter_count; i++)
+        if (!compare_gradient(v, &model->parameters[i], s->layer_largest[i], s) ||
+            !compare_parameter(v, &model->parameters[i], s))
+            break;
+    return v->status;
+}
+
+static tuff_status run_steps(verification *v, side *got, side *want, step_state *s)
 {
     const tuff_batch batch = batch_of(v);
     for (uint32_t step = 0; step < v->info.steps && !v->stopped; step++) {
         TUFF_TRY(tuff_trainer_step(got->trainer, &batch, 1, &got->result));
         TUFF_TRY(tuff_trainer_step(want->trainer, &batch, 1, &want->result));
+        TUFF_TRY(take_gradients(got, want, s));
         TUFF_TRY(compare_step(v, got, want, step));
     }
-    return v->stopped ? TUFF_SUCCESS : compare_parameters(v, got, want);
+    return v->stopped ? TUFF_SUCCESS : compare_parameters(v, got, want, s);
+}
+
+static tuff_status run_steps_with_state(verification *v, side *got, side *want)
+{
+    const size_t count = (size_t)want->model->arena_count, parameters = want->model->parameter_count;
+    float *arrays = tuff__calloc(4 * count, sizeof *arrays);
+    step_state s = {
+        .layer_largest = tuff__calloc(parameters, sizeof *s.layer_largest),
+        .undecided = tuff__calloc(count, sizeof *s.undecided),
+    };
+    tuff_status status = TUFF_SUCCESS;
+    if (!arrays || !s.layer_largest || !s.undecided) {
+        status = tuff__fail_memory("verify", 4 * count * sizeof *arrays);
+    } else {
+        s.want_gradient = arrays;
+        s.got_gradient = arrays + count;
+        s.want = arrays + 2 * count;
+        s.got = arrays + 3 * count;
+        status = run_steps(v, got, want, &s);
+    }
+    tuff__free(arrays);
+    tuff__free(s.layer_largest);
+    tuff__free(s.undecided);
+    return status;
 }
 
 static tuff_status verify_steps(verification *v)
@@ -339,7 +427,7 @@ static tuff_status verify_steps(verification *v)
     if (status == TUFF_SUCCESS)
         status = open_side(v, reference, &want);
     if (status == TUFF_SUCCESS)
-        status = run_steps(v, &got, &want);
+        status = run_steps_with_state(v, &got, &want);
     close_side(&got);
     close_side(&want);
     tuff_device_destroy(reference);
