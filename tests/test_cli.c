@@ -214,6 +214,8 @@ static void test_bench_profile(void **state)
     tuff__json_destroy(trace);
     check_refused("bench --device cpu --model " MODEL " --filter inference --trace no/such/folder/t.json", 1,
                   "no/such/folder/t.json");
+    check_refused("bench --device cpu --model " TUFF_TEST_DIR "/golden/models/tanh_head6_body --filter training", 1,
+                  "no sequence classification head");
 }
 
 /* The table in docs/numerics.md is the one that the operators have. */

@@ -341,6 +341,19 @@ static void test_refused_batches(void **state)
         .count = 3, .max_length = 6, .input_ids = some_ids, .lengths = some_lengths, .labels = bad_labels};
     tuff__check_failed(tuff_trainer_step(trainer, &batch, 1, NULL), TUFF_ERROR_INVALID_ARGUMENT, "row 1 has label 3");
     batch.labels = some_labels;
+    static const int32_t bad_ids[3 * 6] = {2, 10, 11, 3, -7, 0, 2, 4711, 3, 0, 0, 0, 2, 30, 31, 32, 33, 3};
+    static const int32_t negative[3 * 6] = {2, 10, -1}, bad_types[3 * 6] = {0, 1, 0, 1, 9, 9, 0, 0, 2};
+    batch.input_ids = bad_ids; /* -7 is behind the row's end */
+    tuff__check_failed(tuff_trainer_step(trainer, &batch, 1, NULL), TUFF_ERROR_INVALID_ARGUMENT,
+                       "row 1 of the batch has the token id 4711, the model's vocab_size is");
+    batch.input_ids = negative;
+    tuff__check_failed(tuff_trainer_step(trainer, &batch, 1, NULL), TUFF_ERROR_INVALID_ARGUMENT,
+                       "row 0 of the batch has the token id -1");
+    batch.input_ids = some_ids;
+    batch.token_type_ids = bad_types;
+    tuff__check_failed(tuff_trainer_step(trainer, &batch, 1, NULL), TUFF_ERROR_INVALID_ARGUMENT,
+                       "row 1 of the batch has the token type id 2, the model's type_vocab_size is 2");
+    batch.token_type_ids = NULL;
     batch.lengths = bad_lengths;
     tuff__check_failed(tuff_trainer_step(trainer, &batch, 1, NULL), TUFF_ERROR_INVALID_ARGUMENT,
                        "row 1 of the batch has 0 ids");
@@ -350,6 +363,22 @@ static void test_refused_batches(void **state)
     tuff__check_failed(tuff_trainer_create(model, NULL, &trainer), TUFF_ERROR_INVALID_ARGUMENT, "needs total_steps");
     tuff__check_failed(tuff_trainer_create(model, &(tuff_trainer_create_info){.adam_beta2 = 1.5}, &trainer),
                        TUFF_ERROR_INVALID_ARGUMENT, "adam_beta2 is 1.5");
+    assert_null(trainer);
+    tuff_model_destroy(model);
+}
+
+/* A weight that is no number is the file's fault, neither the learning rate's nor the device's. */
+static void test_refused_weights(void **state)
+{
+    (void)state;
+    static const char name[] = "bert.encoder.layer.1.output.dense.bias";
+    tuff_model *model = load_initial();
+    tuff_trainer *trainer = NULL;
+    float values[24] = {0};
+    values[5] = INFINITY;
+    assert_int_equal(tuff_model_write_parameter(model, name, values, sizeof values), TUFF_SUCCESS);
+    tuff__check_failed(tuff_trainer_create(model, &(tuff_trainer_create_info){.total_steps = 5}, &trainer),
+                       TUFF_ERROR_INVALID_FILE, "'bert.encoder.layer.1.output.dense.bias' has inf at element 5 of 24");
     assert_null(trainer);
     tuff_model_destroy(model);
 }
@@ -526,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_gradient_accumulation),
         cmocka_unit_test(test_rows_that_do_not_count),
         cmocka_unit_test(test_refused_batches),
+        cmocka_unit_test(test_refused_weights),
         cmocka_unit_test(test_labels_of_the_file),
         cmocka_unit_test(test_refused_labels),
         cmocka_unit_test(test_from_a_config_alone),

@@ -434,6 +434,23 @@ static void test_fresh_models(void **state)
     }
 }
 
+/* Weights that are no numbers make every result wrong: the report would blame the device. */
+static void test_weights_that_are_no_numbers(void **state)
+{
+    (void)state;
+    static const char name[] = "bert.encoder.layer.0.attention.self.value.bias";
+    tuff_model *model = NULL;
+    tuff_verify_report *report = NULL;
+    float values[24] = {0, 0, NAN};
+    assert_int_equal(tuff_model_load(device, SMALL, &model), TUFF_SUCCESS);
+    assert_int_equal(tuff_model_write_parameter(model, name, values, sizeof values), TUFF_SUCCESS);
+    assert_int_equal(tuff_model_save(model, NULL, tuff__check_path("nan")), TUFF_SUCCESS);
+    tuff_model_destroy(model);
+    tuff__check_failed(tuff_verify_model(device, tuff__check_path("nan"), NULL, NULL, NULL, &report),
+                       TUFF_ERROR_INVALID_FILE, name);
+    assert_null(report);
+}
+
 /* What is done to the updates of the steps, after an honest walk and an honest first step. */
 typedef enum step_harm {
     STEP_RATE = 0,   /* the learning rate is twice what it should be */
@@ -759,6 +776,7 @@ int main(void)
         cmocka_unit_test(test_sabotaged_replay),
         cmocka_unit_test(test_stale_replay),
         cmocka_unit_test(test_fresh_models),
+        cmocka_unit_test(test_weights_that_are_no_numbers),
         cmocka_unit_test(test_sabotaged_steps),
 #if TUFF_WITH_VULKAN
         cmocka_unit_test(test_sabotaged_shaders),

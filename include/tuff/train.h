@@ -55,8 +55,8 @@ typedef struct tuff_trainer_create_info {
 typedef struct tuff_batch {
     size_t count;                  /* rows; at least 1 */
     size_t max_length;             /* columns of the arrays below */
-    const int32_t *input_ids;      /* [count, max_length]; columns from lengths[r] on are not looked at */
-    const int32_t *token_type_ids; /* the same, or NULL: all 0 */
+    const int32_t *input_ids;      /* [count, max_length], from 0 to vocab_size - 1; from lengths[r] on not looked at */
+    const int32_t *token_type_ids; /* the same, to type_vocab_size - 1, or NULL: all 0 */
     const int32_t *lengths;        /* [count], from 1 to max_length */
     const int32_t *labels;         /* [count], from 0 to num_labels - 1, or -100: not counted */
 } tuff_batch;
@@ -70,7 +70,8 @@ typedef struct tuff_step_result {
 
 /* Trains `model` (borrowed, and must outlive the trainer) in place, on its device: each step changes its weights. The
  * model must have a single-label sequence classification head. Errors: FEATURE_NOT_PRESENT for another head,
- * OUT_OF_DEVICE_MEMORY, INVALID_ARGUMENT for a setting outside its range, naming it. NULL `info` means all defaults. */
+ * OUT_OF_DEVICE_MEMORY, INVALID_ARGUMENT for a setting outside its range, naming it, INVALID_FILE for a parameter that is
+ * not finite, naming it. NULL `info` means all defaults. */
 TUFF_API tuff_status tuff_trainer_create(tuff_model *model, const tuff_trainer_create_info *info,
                                          tuff_trainer **out_trainer);
 TUFF_API void tuff_trainer_destroy(tuff_trainer *trainer);
@@ -119,13 +120,15 @@ typedef void (*tuff_training_event_fn)(void *user, const tuff_training_event *ev
 
 typedef struct tuff_training_arguments {
     const char *model;            /* folder: config.json, tokenizer, weights or none of them; must be given */
-    const char *train_file;       /* CSV, TSV or JSON Lines, by its suffix; must be given */
+    const char *train_file;       /* CSV, TSV or JSON Lines; must be given */
     const char *eval_file;        /* default: none, nothing is evaluated */
+    const char *format;           /* of both files: csv, tsv, tsv-raw, jsonl, json; default: by each one's suffix */
     const char *text_column;      /* default: "text" */
     const char *text_pair_column; /* default: none */
     const char *label_column;     /* default: "label" */
     const char *output_dir;       /* must be given; written once training succeeded */
-    uint64_t max_train_samples, max_eval_samples; /* first rows of the files; default (0): all */
+    uint64_t max_train_samples, max_eval_samples; /* first rows of the files; default (0): all. The labels
+                                                    are those of all rows */
     uint32_t max_length; /* tokens a text is cut to; default (0): what the tokenizer and the model take */
     bool random_weights; /* initialise every weight by the field's rule; default: only without any file of them */
 

@@ -1,10 +1,7 @@
 /* bench_steps.c: owns the whole steps that `tuff bench` measures: inference, and training with AdamW. */
 #include "bench.h"
 
-#include "../env.h"
-#include "../io/file.h"
 #include "../model/model.h"
-#include "../os.h"
 #include "../train/trainer.h"
 
 #include <stdio.h>
@@ -30,44 +27,11 @@ enum { FORWARD_ROWS = 32, FORWARD_LENGTH = 128, TRAINING_ROWS = 32, TRAINING_LEN
 
 /* -- models ------------------------------------------------------------------------------------------------------- */
 
-static tuff_status load_from(tuff_device *device, const char *folder, const char *config, tuff_model **out_model)
-{
-    char *path = tuff__asprintf("%s/config.json", folder);
-    if (!path)
-        return tuff__fail_memory("bench", strlen(folder));
-    tuff_status status = tuff__directory_create(folder);
-    if (status == TUFF_SUCCESS)
-        status = tuff__file_write(path, config, strlen(config));
-    tuff__free(path);
-    TUFF_TRY(status);
-    return tuff_model_create(device, folder, &(tuff_model_create_info){.random_weights = true}, out_model);
-}
-
-/* A model of that configuration with random weights, by way of a folder that is gone afterwards. */
-static tuff_status make_model(tuff_device *device, const char *config, tuff_model **out_model)
-{
-    char *cache = tuff__cache_directory();
-    const char *chosen = tuff__env()->cache_dir ? tuff__env()->cache_dir : cache ? cache : ".";
-    char *folder = tuff__asprintf("%s/bench-%llu", chosen, (unsigned long long)tuff__process_id());
-    const tuff_status status =
-        folder ? load_from(device, folder, config, out_model) : tuff__fail_memory("bench", strlen(chosen));
-    if (folder && tuff__is_directory(folder) && tuff__directory_remove(folder) != TUFF_SUCCESS &&
-        status == TUFF_SUCCESS) {
-        tuff_model_destroy(*out_model);
-        *out_model = NULL;
-        tuff__free(folder);
-        tuff__free(cache);
-        return TUFF_ERROR_IO;
-    }
-    tuff__free(folder);
-    tuff__free(cache);
-    return status;
-}
-
 static tuff_status get_model(tuff_device *device, const tuff__bench_info *info, const char *config,
                              tuff_model **out_model)
 {
-    return info->model ? tuff_model_load(device, info->model, out_model) : make_model(device, config, out_model);
+    return info->model ? tuff_model_load(device, info->model, out_model)
+                       : tuff__model_create_from_text(device, "bench", config, out_model);
 }
 
 /* -- batches ------------------------------------------------------------------------------------------------------ */
@@ -195,14 +159,17 @@ static tuff_status training(tuff_device *device, const tuff__bench_info *info, t
     tuff_trainer *trainer = NULL;
     batch b = {0};
     tuff_status status = get_model(device, info, training_config, &model);
-    const bool trains = status == TUFF_SUCCESS && tuff_model_get_head(model) == TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION;
-    if (trains)
+    if (status == TUFF_SUCCESS && !info->filter && tuff_model_get_head(model) == TUFF_MODEL_HEAD_NONE) {
+        tuff_model_destroy(model); /* all was asked for, and of a body that is inference; by name it is refused below */
+        return TUFF_SUCCESS;
+    }
+    if (status == TUFF_SUCCESS)
         status = make_batch(model, TRAINING_ROWS, TRAINING_LENGTH, &b);
-    if (trains && status == TUFF_SUCCESS)
+    if (status == TUFF_SUCCESS)
         status = tuff_trainer_create(model, &settings, &trainer);
-    if (trains && status == TUFF_SUCCESS)
+    if (status == TUFF_SUCCESS)
         status = measure_training(trainer, info, &b, &result);
-    if (trains && status == TUFF_SUCCESS) {
+    if (status == TUFF_SUCCESS) {
         describe(model, &b, shape);
         status = emit(user, &result);
     }

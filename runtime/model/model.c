@@ -112,10 +112,9 @@ static tuff_status choose_architecture(tuff_model *model, tuff_model_head head)
     return TUFF_SUCCESS;
 }
 
-/* Configuration and parameters' places; no weights. */
-static tuff_status lay_out_model(tuff_model *model, const char *dir, const tuff_model_create_info *info)
+/* Parameters and their places, once the configuration is read; no weights. */
+static tuff_status place_model(tuff_model *model, const tuff_model_create_info *info)
 {
-    TUFF_TRY(tuff__model_config_load(dir, &model->config));
     if (info->labels || info->label_count)
         TUFF_TRY(tuff__model_config_set_labels(&model->config, info->labels, info->label_count));
     if (info->problem_type != TUFF_PROBLEM_TYPE_DEFAULT)
@@ -123,6 +122,12 @@ static tuff_status lay_out_model(tuff_model *model, const char *dir, const tuff_
     TUFF_TRY(choose_architecture(model, info->head));
     TUFF_TRY(model->architecture->declare(model));
     return place_parameters(model);
+}
+
+static tuff_status lay_out_model(tuff_model *model, const char *dir, const tuff_model_create_info *info)
+{
+    TUFF_TRY(tuff__model_config_load(dir, &model->config));
+    return place_model(model, info);
 }
 
 static tuff_status fill_model(tuff_model *model, const char *dir, const tuff_model_create_info *info)
@@ -158,14 +163,44 @@ tuff_status tuff_model_load(tuff_device *device, const char *dir, tuff_model **o
     return tuff_model_create(device, dir, NULL, out_model);
 }
 
+static tuff_status fill_from_text(tuff_model *model, const char *name, const char *config)
+{
+    static const tuff_model_create_info defaults = {0};
+    TUFF_TRY(tuff__model_config_parse(name, config, strlen(config), &model->config));
+    TUFF_TRY(place_model(model, &defaults));
+    return tuff__model_random_weights(model, 0);
+}
+
+tuff_status tuff__model_create_from_text(tuff_device *device, const char *name, const char *config,
+                                         tuff_model **out_model)
+{
+    *out_model = NULL;
+    tuff_model *model = tuff__calloc(1, sizeof *model);
+    if (!model)
+        return tuff__fail_memory("model", sizeof *model);
+    model->device = device;
+    const tuff_status status = fill_from_text(model, name, config);
+    if (status != TUFF_SUCCESS) {
+        tuff_model_destroy(model);
+        return status;
+    }
+    *out_model = model;
+    return TUFF_SUCCESS;
+}
+
 tuff_status tuff_model_describe(const char *dir, tuff_model **out_model)
+{
+    return tuff__model_describe(dir, NULL, out_model);
+}
+
+tuff_status tuff__model_describe(const char *dir, const tuff_model_create_info *info, tuff_model **out_model)
 {
     static const tuff_model_create_info defaults = {0};
     *out_model = NULL;
     tuff_model *model = tuff__calloc(1, sizeof *model);
     if (!model)
         return tuff__fail_memory("model", sizeof *model);
-    const tuff_status status = lay_out_model(model, dir, &defaults);
+    const tuff_status status = lay_out_model(model, dir, info ? info : &defaults);
     if (status != TUFF_SUCCESS) {
         tuff_model_destroy(model);
         return status;
@@ -217,6 +252,25 @@ void tuff_model_estimate_memory(const tuff_model *model, uint32_t batch_size, ui
     };
     out_estimate->total =
         out_estimate->weights + out_estimate->gradients + out_estimate->optimizer + out_estimate->activations;
+}
+
+static double mebibytes(uint64_t bytes)
+{
+    return (double)bytes / 1048576.0;
+}
+
+tuff_status tuff__memory_check(const tuff_device *device, const tuff_memory_estimate *estimate, const char *what,
+                               const char *lower)
+{
+    const uint64_t there = device->properties.memory_size;
+    if (there == 0 || estimate->total <= there) /* 0: the system does not say */
+        return TUFF_SUCCESS;
+    return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
+                      "%s needs %.1f MiB (weights %.1f, gradients %.1f, AdamW %.1f, activations %.1f), %s has %.1f MiB, "
+                      "%.1f MiB are missing: lower %s",
+                      what, mebibytes(estimate->total), mebibytes(estimate->weights), mebibytes(estimate->gradients),
+                      mebibytes(estimate->optimizer), mebibytes(estimate->activations), device->properties.name,
+                      mebibytes(there), mebibytes(estimate->total - there), lower);
 }
 
 size_t tuff_model_parameter_tensor_count(const tuff_model *model)

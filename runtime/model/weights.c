@@ -248,6 +248,35 @@ tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool re
     return status;
 }
 
+/* -- what no device can make good --------------------------------------------------------------------------------- */
+
+static tuff_status check_finite(const tuff_model *model, const tuff__parameter *parameter, float *values)
+{
+    const size_t count = (size_t)tuff_shape_count(&parameter->shape);
+    TUFF_TRY(tuff_buffer_read(model->weights, parameter->offset, values, count * sizeof *values));
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return tuff__fail(TUFF_ERROR_INVALID_FILE, "model: the parameter '%s' has %g at element %zu of %zu, wanted "
+                              "finite numbers", parameter->name, (double)values[i], i, count);
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__model_check_finite(const tuff_model *model)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < model->parameter_count; i++)
+        if (tuff__parameter_size(&model->parameters[i]) > largest)
+            largest = tuff__parameter_size(&model->parameters[i]);
+    float *values = tuff__malloc((size_t)largest);
+    if (!values)
+        return tuff__fail_memory("weights", (size_t)largest);
+    tuff_status status = TUFF_SUCCESS;
+    for (size_t i = 0; i < model->parameter_count && status == TUFF_SUCCESS; i++)
+        status = check_finite(model, &model->parameters[i], values);
+    tuff__free(values);
+    return status;
+}
+
 /* -- saving ------------------------------------------------------------------------------------------------------- */
 
 static tuff_status save_config(const tuff_model *model, tuff__checkpoint_save *save)

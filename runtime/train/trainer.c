@@ -123,6 +123,7 @@ tuff_status tuff_trainer_create(tuff_model *model, const tuff_trainer_create_inf
     apply_defaults(&settings);
     TUFF_TRY(check_info(&settings));
     TUFF_TRY(check_model(model));
+    TUFF_TRY(tuff__model_check_finite(model));
     tuff_trainer *trainer = tuff__calloc(1, sizeof *trainer);
     if (!trainer)
         return tuff__fail_memory("trainer", sizeof *trainer);
@@ -342,6 +343,17 @@ static tuff_status find_graph(tuff_trainer *trainer, graph_kind kind, int64_t ba
 
 /* -- batches ------------------------------------------------------------------------------------------------------ */
 
+static tuff_status check_ids(const int32_t *ids, size_t count, int64_t limit, size_t row, const char *what,
+                             const char *limit_name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= limit)
+            return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
+                              "trainer: row %zu of the batch has the %s %d, the model's %s is %lld", row, what,
+                              (int)ids[i], limit_name, (long long)limit);
+    return TUFF_SUCCESS;
+}
+
 static tuff_status check_batch(const tuff_trainer *trainer, const tuff_batch *batch)
 {
     const tuff_model_config *config = tuff_model_get_config(trainer->model);
@@ -354,6 +366,11 @@ static tuff_status check_batch(const tuff_trainer *trainer, const tuff_batch *ba
                 TUFF_ERROR_INVALID_ARGUMENT,
                 "trainer: row %zu of the batch has %lld ids, wanted 1 to %zu, and at most the model's %lld", r,
                 (long long)length, batch->max_length, (long long)config->max_position_embeddings);
+        TUFF_TRY(check_ids(batch->input_ids + r * batch->max_length, (size_t)length, config->vocab_size, r, "token id",
+                           "vocab_size"));
+        if (batch->token_type_ids)
+            TUFF_TRY(check_ids(batch->token_type_ids + r * batch->max_length, (size_t)length, config->type_vocab_size,
+                               r, "token type id", "type_vocab_size"));
         const int32_t label = batch->labels[r];
         if (label != -100 && (label < 0 || label >= config->num_labels))
             return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: row %zu has label %d, wanted 0 to %lld or -100", r,

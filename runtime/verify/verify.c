@@ -442,6 +442,8 @@ static tuff_status verify_all(verification *v)
     tuff_status status =
         tuff_model_create(v->device, v->dir, &(tuff_model_create_info){.seed = v->info.seed}, &model);
     if (status == TUFF_SUCCESS)
+        status = tuff__model_check_finite(model);
+    if (status == TUFF_SUCCESS)
         status = make_batch(v, tuff_model_get_config(model));
     if (status == TUFF_SUCCESS)
         status = verify_forward(v, model);
