@@ -89,7 +89,7 @@ static void check_output(const tuff_model *model, const tuff__json *golden, cons
              tuff_device_get_properties(model->device)->name, batch_size);
     golden_run run = {.rows = rows, .what = what, .allowed = 1e-5};
     assert_int_equal(tuff__session_create(model, &info, &session), TUFF_SUCCESS);
-    if (tuff__session_run(session, input->sequences, input->count,
+    if (tuff__session_run(session, input->sequences, 0, input->count,
                           output == TUFF__SESSION_LAST_HIDDEN_STATE ? compare_tokens : compare_row,
                           &run) != TUFF_SUCCESS)
         fail_msg("%s: %s", what, tuff_last_error());
@@ -191,14 +191,14 @@ static void test_session_refuses(void **state)
         tuff__sequence sequence;
         const char *message;
     } rows[] = {
-        {{.input_ids = ids, .length = 2}, "token id 97, the model's vocab_size is 97"},
+        {{.input_ids = ids, .length = 2}, "sequence 7 has the token id 97, the model's vocab_size is 97"},
         {{.input_ids = negative, .length = 1}, "token id -1"},
         {{.input_ids = ids, .token_type_ids = types, .length = 1}, "token type id 2"},
         {{.input_ids = ids, .length = 0}, "0 tokens, the model takes 1 to 33"},
         {{.input_ids = ids, .length = 34}, "34 tokens, the model takes 1 to 33"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        tuff__check_failed(tuff__session_run(session, &rows[i].sequence, 1, compare_row, &run),
+        tuff__check_failed(tuff__session_run(session, &rows[i].sequence, 7, 1, compare_row, &run),
                            TUFF_ERROR_INVALID_ARGUMENT, rows[i].message);
     tuff__session_destroy(session);
     tuff_model_destroy(model);

@@ -3,6 +3,8 @@
 #include "check_device.h"
 #include "check_golden.h"
 #include "env.h"
+#include "io/file.h"
+#include "model/model.h"
 #include "tuff/pipeline.h"
 
 static tuff_device *device;
@@ -69,6 +71,27 @@ static void test_text_classification(void **state)
     tuff__json_destroy(golden);
 }
 
+/* A folder with a small model of random weights, golden's vocabulary, and that head. */
+static void write_classifier(const char *folder, const char *problem_type, const char *labels, char config[1024])
+{
+    char path[600], vocabulary[600];
+    tuff_model *model = NULL;
+    snprintf(config, 1024,
+             "{\"model_type\": \"bert\", \"architectures\": [\"BertForSequenceClassification\"], \"vocab_size\": 97,"
+             " \"hidden_size\": 12, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, \"intermediate_size\": 16,"
+             " \"hidden_act\": \"gelu\", \"max_position_embeddings\": 32, \"type_vocab_size\": 2,"
+             " \"hidden_dropout_prob\": 0.1, \"attention_probs_dropout_prob\": 0.1, \"layer_norm_eps\": 1e-12,"
+             " \"initializer_range\": 1, \"pad_token_id\": 0, \"problem_type\": %s, \"id2label\": {%s}}",
+             problem_type, labels);
+    if (tuff__model_create_from_text(device, "problem", config, &model) != TUFF_SUCCESS)
+        fail_msg("%s: %s", config, tuff_last_error());
+    assert_int_equal(tuff_model_save(model, NULL, folder), TUFF_SUCCESS);
+    tuff_model_destroy(model);
+    snprintf(path, sizeof path, "%s/vocab.txt", folder);
+    snprintf(vocabulary, sizeof vocabulary, "%s/vocab.txt", tuff__golden_folder("gelu_head20"));
+    assert_int_equal(tuff__file_copy(vocabulary, path), TUFF_SUCCESS);
+}
+
 static void test_pairs(void **state)
 {
     (void)state;
@@ -106,6 +129,9 @@ static void test_many_texts(void **state)
     for (size_t i = 0; i < COUNT; i++)
         check_scores(scores + i * 3, 3, cJSON_GetArrayItem(wanted, (int)(i * 7 % count)));
     assert_int_equal(tuff_text_classification_run(pipeline, texts, NULL, 0, scores), TUFF_SUCCESS);
+    texts[COUNT - 1] = (tuff_text){"a\xff", 2};
+    tuff__check_failed(tuff_text_classification_run(pipeline, texts, NULL, COUNT, scores), TUFF_ERROR_INVALID_ARGUMENT,
+                       "text 2099: ");
     tuff_text_classification_destroy(pipeline);
     tuff__free(texts);
     tuff__free(scores);
@@ -149,6 +175,45 @@ static void test_embeddings(void **state)
     tuff__json_destroy(golden);
 }
 
+/* How scores are made where nobody says: by problem_type, and for one label by that. */
+static void test_functions_of_problem_types(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *problem_type, *labels;
+        bool sums_to_one;
+        tuff_function_to_apply same_as;
+    } rows[] = {
+        {"\"multi_label_classification\"", "\"0\": \"a\", \"1\": \"b\"", false, TUFF_FUNCTION_SIGMOID},
+        {"\"single_label_classification\"", "\"0\": \"a\", \"1\": \"b\"", true, TUFF_FUNCTION_SOFTMAX},
+        {"\"regression\"", "\"0\": \"a\"", false, TUFF_FUNCTION_NONE},
+        {"null", "\"0\": \"a\"", false, TUFF_FUNCTION_SIGMOID},
+        {"null", "\"0\": \"a\", \"1\": \"b\"", true, TUFF_FUNCTION_SOFTMAX},
+    };
+    const tuff_text text = {"the market is up", 16};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *folder = tuff__check_path("problem");
+        char config[1024];
+        write_classifier(folder, rows[i].problem_type, rows[i].labels, config);
+        tuff_label_score scores[2][2] = {{{0}}};
+        size_t top_k = 0;
+        for (int chosen = 0; chosen < 2; chosen++) {
+            tuff_text_classification *pipeline = NULL;
+            const tuff_text_classification_info info = {
+                .top_k = 2, .function_to_apply = chosen ? rows[i].same_as : TUFF_FUNCTION_DEFAULT};
+            if (tuff_text_classification_create(device, folder, &info, &pipeline) != TUFF_SUCCESS)
+                fail_msg("%s: %s", config, tuff_last_error());
+            top_k = tuff_text_classification_top_k(pipeline);
+            assert_int_equal(tuff_text_classification_run(pipeline, &text, NULL, 1, scores[chosen]), TUFF_SUCCESS);
+            tuff_text_classification_destroy(pipeline);
+        }
+        for (size_t k = 0; k < top_k; k++)
+            assert_true(scores[0][k].score == scores[1][k].score);
+        const double sum = (double)scores[0][0].score + (double)scores[0][1].score;
+        assert_int_equal(fabs(sum - 1) < 1e-6, rows[i].sums_to_one);
+    }
+}
+
 /* Explicit settings outrank the folder's; a folder without modules.json gives tokens. */
 static void test_pooling_choice(void **state)
 {
@@ -162,6 +227,8 @@ static void test_pooling_choice(void **state)
         {"tanh_head6_body", {.pooling = TUFF_POOLING_MAX}, TUFF_POOLING_MAX, false},
         {"tanh_head6_body", {.pooling = TUFF_POOLING_CLS, .normalize = TUFF_NORMALIZE_YES}, TUFF_POOLING_CLS, true},
         {"tanh_head6_body", {.normalize = TUFF_NORMALIZE_NO}, TUFF_POOLING_MEAN, false},
+        {"tanh_head6_body", {.pooling = TUFF_POOLING_MEAN}, TUFF_POOLING_MEAN, true}, /* the folder's own, named */
+        {"tanh_head6_body", {.pooling = TUFF_POOLING_MEAN, .normalize = TUFF_NORMALIZE_NO}, TUFF_POOLING_MEAN, false},
         {"tanh_head6_body", {.max_length = 4}, TUFF_POOLING_MEAN, true},
         {"gelu_head20", {.normalize = TUFF_NORMALIZE_DEFAULT}, TUFF_POOLING_NONE, false},
     };
@@ -306,7 +373,8 @@ int main(void)
         cmocka_unit_test(test_text_classification), cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_many_texts),          cmocka_unit_test(test_embeddings),
         cmocka_unit_test(test_pooling_choice),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_modules),             cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_modules),             cmocka_unit_test(test_functions_of_problem_types),
+        cmocka_unit_test(test_out_of_memory),
     };
     const int unopened = tuff__check_open_device(NULL, &device);
     if (unopened)

@@ -73,6 +73,7 @@ typedef struct tuff_encode_options {
     uint32_t max_length;         /* with special tokens; default (0): model_max_length, and if that is 0, no limit */
     uint32_t pad_to_multiple_of; /* where anything is padded; default (0): no rounding up */
     bool no_special_tokens;      /* leaves [CLS] and [SEP] out; default: they are added */
+    size_t first_index;          /* what a failure of encode_batch calls the first text; default 0 */
 } tuff_encode_options;
 
 typedef struct tuff_encoding {
@@ -97,7 +98,8 @@ typedef struct tuff_text {
 } tuff_text;
 
 /* As tuff_tokenizer_encode for `count` texts: out_encodings[i] of texts[i], and text_pairs[i] unless `text_pairs` is
- * NULL. On failure, which names the text by its index, all of out_encodings is zeroed. */
+ * NULL. On failure, which names the text by its index (a single text only where first_index is not 0), all of
+ * out_encodings is zeroed. */
 TUFF_API tuff_status tuff_tokenizer_encode_batch(const tuff_tokenizer *tokenizer, const tuff_text *texts,
                                                  const tuff_text *text_pairs, size_t count,
                                                  const tuff_encode_options *options, tuff_encoding *out_encodings);

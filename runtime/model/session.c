@@ -32,6 +32,13 @@ typedef struct ordered {
     size_t index;
 } ordered;
 
+/* Where the answers of one run go. */
+typedef struct numbered_emit {
+    tuff__session_emit emit;
+    void *user;
+    size_t first; /* what the run's first sequence is called */
+} numbered_emit;
+
 struct tuff__session {
     const tuff_model *model;
     tuff__session_info info;
@@ -257,7 +264,7 @@ static void fill_batch(tuff__session *session, const shape_bucket *bucket, const
 }
 
 static tuff_status run_batch(tuff__session *session, shape_bucket *bucket, const tuff__sequence *sequences,
-                             const ordered *order, size_t count, tuff__session_emit emit, void *user)
+                             const ordered *order, size_t count, const numbered_emit *numbered)
 {
     const size_t tokens = (size_t)(bucket->batch_size * bucket->length);
     const tuff_shape shape = tuff_tensor_shape(bucket->graph, bucket->output);
@@ -277,7 +284,8 @@ static tuff_status run_batch(tuff__session *session, shape_bucket *bucket, const
     TUFF_TRY(tuff_graph_read(bucket->graph, bucket->output, session->output, elements * sizeof(float)));
     for (size_t row = 0; row < count; row++) {
         const size_t rows = session->info.output == TUFF__SESSION_LAST_HIDDEN_STATE ? order[row].length : 1;
-        TUFF_TRY(emit(user, order[row].index, session->output + row * stride, rows, columns));
+        TUFF_TRY(numbered->emit(numbered->user, numbered->first + order[row].index, session->output + row * stride,
+                                rows, columns));
     }
     return TUFF_SUCCESS;
 }
@@ -312,7 +320,7 @@ static int compare_ordered(const void *left, const void *right)
 }
 
 static tuff_status run_ordered(tuff__session *session, const tuff__sequence *sequences, const ordered *order,
-                               size_t count, tuff__session_emit emit, void *user)
+                               size_t count, const numbered_emit *numbered)
 {
     const int64_t limit = session->model->config.fields.max_position_embeddings;
     for (size_t first = 0; first < count;) {
@@ -321,24 +329,25 @@ static tuff_status run_ordered(tuff__session *session, const tuff__sequence *seq
         shape_bucket *bucket = NULL;
         TUFF_TRY(find_bucket(session, batch_bucket(taken, session->info.batch_size),
                              tuff__length_bucket(order[first].length, limit), &bucket));
-        TUFF_TRY(run_batch(session, bucket, sequences, order + first, taken, emit, user));
+        TUFF_TRY(run_batch(session, bucket, sequences, order + first, taken, numbered));
         first += taken;
     }
     return TUFF_SUCCESS;
 }
 
-tuff_status tuff__session_run(tuff__session *session, const tuff__sequence *sequences, size_t count,
+tuff_status tuff__session_run(tuff__session *session, const tuff__sequence *sequences, size_t first, size_t count,
                               tuff__session_emit emit, void *user)
 {
+    const numbered_emit numbered = {.emit = emit, .user = user, .first = first};
     for (size_t i = 0; i < count; i++)
-        TUFF_TRY(check_sequence(&session->model->config.fields, &sequences[i], i));
+        TUFF_TRY(check_sequence(&session->model->config.fields, &sequences[i], first + i));
     ordered *order = tuff__malloc(count * sizeof *order);
     if (!order)
         return tuff__fail_memory("order of sequences", count * sizeof *order);
     for (size_t i = 0; i < count; i++)
         order[i] = (ordered){.length = sequences[i].length, .index = i};
     qsort(order, count, sizeof *order, compare_ordered);
-    const tuff_status status = run_ordered(session, sequences, order, count, emit, user);
+    const tuff_status status = run_ordered(session, sequences, order, count, &numbered);
     tuff__free(order);
     return status;
 }

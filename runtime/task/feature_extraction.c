@@ -36,13 +36,20 @@ static tuff_status choose_pooling(tuff_feature_extraction *pipeline, const char 
                                   const tuff_feature_extraction_info *info, uint32_t *out_max_seq_length)
 {
     tuff__pooling_config config = {.pooling = info->pooling};
-    if (info->pooling == TUFF_POOLING_DEFAULT)
+    bool normalize = false;
+    if (info->pooling == TUFF_POOLING_DEFAULT) {
         TUFF_TRY(tuff__pooling_config_load(dir, &config));
-    else if (info->pooling != TUFF_POOLING_NONE) /* vectors of tokens are transformers' business, with its lengths */
+        normalize = config.normalize;
+    } else if (info->pooling != TUFF_POOLING_NONE) { /* vectors of tokens are transformers', with its lengths */
+        tuff__pooling_config folder;
         TUFF_TRY(tuff__pooling_config_load_length(dir, &config.max_seq_length));
+        /* What the folder asks for that tuff does not do is no failure where the caller chose the pooling. */
+        (void)tuff__pooling_config_load(dir, &folder);
+        normalize = folder.pooling == info->pooling && folder.normalize;
+    }
     pipeline->pooling = config.pooling;
     pipeline->normalize = info->normalize == TUFF_NORMALIZE_YES ||
-                          (info->normalize == TUFF_NORMALIZE_DEFAULT && config.normalize);
+                          (info->normalize == TUFF_NORMALIZE_DEFAULT && normalize);
     *out_max_seq_length = config.max_seq_length;
     return TUFF_SUCCESS;
 }

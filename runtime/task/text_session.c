@@ -43,21 +43,9 @@ void tuff__text_session_destroy(tuff__text_session *text_session)
     *text_session = (tuff__text_session){0};
 }
 
-typedef struct chunk_emit {
-    tuff__session_emit emit;
-    void *user;
-    size_t first; /* index of the chunk's first text */
-} chunk_emit;
-
-static tuff_status emit_chunk(void *user, size_t index, const float *values, size_t rows, size_t columns)
-{
-    const chunk_emit *chunk = user;
-    return chunk->emit(chunk->user, chunk->first + index, values, rows, columns);
-}
-
 /* Runs `count` encodings; `sequences` is room for as many. */
-static tuff_status run_encodings(tuff__text_session *text_session, const tuff_encoding *encodings, size_t count,
-                                 tuff__sequence *sequences, chunk_emit *chunk)
+static tuff_status run_encodings(tuff__text_session *text_session, const tuff_encoding *encodings, size_t first,
+                                 size_t count, tuff__sequence *sequences, tuff__session_emit emit, void *user)
 {
     for (size_t i = 0; i < count; i++)
         sequences[i] = (tuff__sequence){
@@ -65,15 +53,17 @@ static tuff_status run_encodings(tuff__text_session *text_session, const tuff_en
             .token_type_ids = encodings[i].token_type_ids,
             .length = (uint32_t)encodings[i].count,
         };
-    return tuff__session_run(text_session->session, sequences, count, emit_chunk, chunk);
+    return tuff__session_run(text_session->session, sequences, first, count, emit, user);
 }
 
+/* The texts [first, first + count). */
 static tuff_status run_chunk(tuff__text_session *text_session, const tuff_text *texts, const tuff_text *text_pairs,
-                             size_t count, chunk_emit *chunk)
+                             size_t first, size_t count, tuff__session_emit emit, void *user)
 {
     const tuff_encode_options options = {
         .truncation = TUFF_TRUNCATION_LONGEST_FIRST,
         .max_length = text_session->max_length,
+        .first_index = first,
     };
     tuff_encoding *encodings = tuff__calloc(count, sizeof *encodings);
     tuff__sequence *sequences = tuff__calloc(count, sizeof *sequences);
@@ -81,10 +71,10 @@ static tuff_status run_chunk(tuff__text_session *text_session, const tuff_text *
     if (!encodings || !sequences)
         status = tuff__fail_memory("encodings", count * sizeof *encodings);
     if (status == TUFF_SUCCESS)
-        status =
-            tuff_tokenizer_encode_batch(text_session->tokenizer, texts, text_pairs, count, &options, encodings);
+        status = tuff_tokenizer_encode_batch(text_session->tokenizer, texts + first,
+                                             text_pairs ? text_pairs + first : NULL, count, &options, encodings);
     if (status == TUFF_SUCCESS)
-        status = run_encodings(text_session, encodings, count, sequences, chunk);
+        status = run_encodings(text_session, encodings, first, count, sequences, emit, user);
     for (size_t i = 0; encodings && i < count; i++)
         tuff_encoding_destroy(&encodings[i]);
     tuff__free(encodings);
@@ -95,10 +85,8 @@ static tuff_status run_chunk(tuff__text_session *text_session, const tuff_text *
 tuff_status tuff__text_session_run(tuff__text_session *text_session, const tuff_text *texts,
                                    const tuff_text *text_pairs, size_t count, tuff__session_emit emit, void *user)
 {
-    for (size_t first = 0; first < count; first += CHUNK) {
-        chunk_emit chunk = {.emit = emit, .user = user, .first = first};
-        const size_t taken = count - first < CHUNK ? count - first : CHUNK;
-        TUFF_TRY(run_chunk(text_session, texts + first, text_pairs ? text_pairs + first : NULL, taken, &chunk));
-    }
+    for (size_t first = 0; first < count; first += CHUNK)
+        TUFF_TRY(run_chunk(text_session, texts, text_pairs, first, count - first < CHUNK ? count - first : CHUNK, emit,
+                           user));
     return TUFF_SUCCESS;
 }

@@ -240,7 +240,9 @@ static tuff_status encode_all(text_encoder *encoder, const tuff_text *texts, con
     for (size_t i = 0; i < count; i++) {
         const tuff_status status = encode_one(encoder, texts[i], text_pairs ? &text_pairs[i] : NULL, &out_encodings[i]);
         if (status != TUFF_SUCCESS)
-            return count == 1 ? status : tuff__fail(status, "text %zu: %s", i, tuff_last_error());
+            return count == 1 && options->first_index == 0
+                       ? status
+                       : tuff__fail(status, "text %zu: %s", options->first_index + i, tuff_last_error());
     }
     return pad_all(encoder, padding, options->pad_to_multiple_of, out_encodings, count);
 }

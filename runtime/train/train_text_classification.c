@@ -351,7 +351,7 @@ static tuff_status keep_best(job *j)
 static tuff_status evaluate(job *j)
 {
     TUFF_TRY(tuff__metrics_create(&j->metrics, j->labels.count));
-    TUFF_TRY(tuff__session_run(j->session, j->sequences, j->eval.count, count_row, j));
+    TUFF_TRY(tuff__session_run(j->session, j->sequences, 0, j->eval.count, count_row, j));
     j->evaluated = true;
     const tuff__log_entry entry = {
         .evaluation = true,
