@@ -510,7 +510,8 @@ static tuff_status harmed_step_run(tuff__program *program)
 /* Returns how many parameters are called wrong after three steps of which the first is honest. */
 static size_t wrong_after(step_harm what, const tuff__parameter *frozen)
 {
-    step_sabotage = (struct step_sabotage){.harm = what, .offset = frozen->offset, .size = tuff__parameter_size(frozen)};
+    step_sabotage = (struct step_sabotage){
+        .harm = what, .offset = frozen->offset, .size = tuff__parameter_size(frozen)};
     begin_sabotage(NULL, 0, HARM_OFF, false);
     sabotage.backend.program_run = harmed_step_run;
     tuff_verify_report *report = verify_steps_of(SMALL, 1, arm_step_sabotage);

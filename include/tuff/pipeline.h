@@ -63,8 +63,8 @@ typedef enum tuff_pooling {
 } tuff_pooling;
 
 typedef enum tuff_normalize {
-    TUFF_NORMALIZE_DEFAULT = 0, /* unit length where modules.json has a Normalize module, unless another pooling than the
-                                   folder's is chosen */
+    TUFF_NORMALIZE_DEFAULT = 0, /* unit length where modules.json has a Normalize module, unless another pooling than
+                                   the folder's is chosen */
     TUFF_NORMALIZE_NO = 1,
     TUFF_NORMALIZE_YES = 2, /* each vector has Euclidean length 1 */
 } tuff_normalize;

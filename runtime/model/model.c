@@ -266,8 +266,8 @@ tuff_status tuff__memory_check(const tuff_device *device, const tuff_memory_esti
     if (there == 0 || estimate->total <= there) /* 0: the system does not say */
         return TUFF_SUCCESS;
     return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
-                      "%s needs %.1f MiB (weights %.1f, gradients %.1f, AdamW %.1f, activations %.1f), %s has %.1f MiB, "
-                      "%.1f MiB are missing: lower %s",
+                      "%s needs %.1f MiB (weights %.1f, gradients %.1f, AdamW %.1f, activations %.1f), %s has %.1f MiB,"
+                      " %.1f MiB are missing: lower %s",
                       what, mebibytes(estimate->total), mebibytes(estimate->weights), mebibytes(estimate->gradients),
                       mebibytes(estimate->optimizer), mebibytes(estimate->activations), device->properties.name,
                       mebibytes(there), mebibytes(estimate->total - there), lower);

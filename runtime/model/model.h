@@ -89,7 +89,7 @@ tuff_status tuff__model_declare(tuff_model *model, const char *key, tuff_shape s
 tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool reshape_head, uint64_t seed);
 tuff_status tuff__model_random_weights(tuff_model *model, uint64_t seed);
 
-/* INVALID_FILE naming the first parameter that holds NaN or an infinity, which no training and no device can make good. */
+/* INVALID_FILE naming the first parameter that holds NaN or an infinity, which no training or device can make good. */
 tuff_status tuff__model_check_finite(const tuff_model *model);
 
 /* As tuff_model_describe, with labels and head of the caller's. */
@@ -98,8 +98,8 @@ tuff_status tuff__model_describe(const char *dir, const tuff_model_create_info *
 tuff_status tuff__model_create_from_text(tuff_device *device, const char *name, const char *config,
                                          tuff_model **out_model);
 
-/* OUT_OF_DEVICE_MEMORY where the device has less than the estimate: what is wanted, there and missing, and `lower`, what
- * the caller may lower. `what` begins the sentence. */
+/* OUT_OF_DEVICE_MEMORY where the device has less than the estimate: what is wanted, there and missing, and `lower`,
+ * what the caller may lower. `what` begins the sentence. */
 tuff_status tuff__memory_check(const tuff_device *device, const tuff_memory_estimate *estimate, const char *what,
                                const char *lower);
 

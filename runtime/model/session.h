@@ -35,7 +35,8 @@ typedef struct tuff__session tuff__session;
 tuff_status tuff__session_create(const tuff_model *model, const tuff__session_info *info, tuff__session **out_session);
 void tuff__session_destroy(tuff__session *session); /* accepts NULL */
 
-/* Called once a sequence, in no promised order, with its index counted from run's `first`; a status other than SUCCESS ends the run and is passed up. */
+/* Called once a sequence, in no promised order, with its index counted from run's `first`; a status other than SUCCESS
+ * ends the run and is passed up. */
 typedef tuff_status (*tuff__session_emit)(void *user, size_t index, const float *values, size_t rows, size_t columns);
 
 /* Sequences are counted from `first`, for callers that come in parts. Errors: INVALID_ARGUMENT for a length or an id
