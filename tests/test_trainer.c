@@ -4,7 +4,9 @@
  * nothing but rounding, failures leave an earlier output alone. On the device that TUFF_DEVICE names, and on the
  * reference.
  */
+#include "../runtime/backend.h"
 #include "../runtime/env.h"
+#include "../runtime/io/file.h"
 #include "../runtime/io/json.h"
 
 #include "check_checkpoint.h"
@@ -23,12 +25,12 @@ static tuff_device *device; /* under test */
 /* A path in the test's folder that lives as long as the program. */
 static const char *path_of(const char *name)
 {
-    static char paths[32][256];
+    static char paths[64][256];
     static unsigned count;
     for (unsigned i = 0; i < count; i++)
         if (!strcmp(paths[i], tuff__check_path(name)))
             return paths[i];
-    assert_true(count < 32);
+    assert_true(count < 64);
     snprintf(paths[count], sizeof paths[count], "%s", tuff__check_path(name));
     return paths[count++];
 }
@@ -425,6 +427,68 @@ static void test_refused_labels(void **state)
     assert_false(tuff__file_exists(arguments.output_dir));
 }
 
+/* The labels are those of all rows, however few of them are trained on. */
+static void test_rows_left_out(void **state)
+{
+    (void)state;
+    tuff__check_write_text(path_of("cut.csv"), "text,label\nba da,b\nbe,a\nfa,b\nfe fi,c\n");
+    tuff_training_arguments arguments = golden_arguments(path_of("cut"));
+    arguments.train_file = arguments.eval_file = path_of("cut.csv");
+    arguments.text_column = arguments.text_pair_column = arguments.label_column = NULL;
+    arguments.max_train_samples = 2;
+    arguments.max_steps = 1;
+    train(&arguments, NULL);
+    tuff_model *model;
+    assert_int_equal(tuff_model_load(device, arguments.output_dir, &model), TUFF_SUCCESS);
+    assert_int_equal(tuff_model_get_config(model)->num_labels, 3);
+    tuff_model_destroy(model);
+}
+
+/* A row that the tokenizer refuses is named by its line, though rows are encoded many at a time. */
+static void test_named_rows(void **state)
+{
+    (void)state;
+    enum { ROWS = 600, BAD = 521 };
+    static const char *const files[] = {"config.json", "model.safetensors", "tokenizer_config.json"};
+    assert_int_equal(tuff__directory_create(path_of("unknowing")), TUFF_SUCCESS);
+    for (size_t i = 0; i < 3; i++) {
+        char from[256], to[256];
+        snprintf(from, sizeof from, GOLDEN "initial/%s", files[i]);
+        snprintf(to, sizeof to, "%s/%s", path_of("unknowing"), files[i]);
+        assert_int_equal(tuff__file_copy(from, to), TUFF_SUCCESS);
+    }
+    tuff__check_write_text(path_of("unknowing/vocab.txt"), "[PAD]\n[CLS]\n[SEP]\n[MASK]\nba\nda\n");
+    FILE *file = tuff__file_open(path_of("rows.csv"), "wb");
+    assert_non_null(file);
+    fputs("text,label\n", file);
+    for (int i = 0; i < ROWS; i++)
+        fprintf(file, "%s,%s\n", i == BAD ? "ba zz" : i == 7 ? "\"ba\nda\"" : "ba da", i % 2 ? "eins" : "zwei");
+    assert_int_equal(fclose(file), 0);
+    tuff_training_arguments arguments = golden_arguments(path_of("unknown"));
+    arguments.model = path_of("unknowing");
+    arguments.train_file = path_of("rows.csv");
+    arguments.text_column = arguments.text_pair_column = arguments.label_column = NULL;
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "rows.csv: line 524: tokenizer: a word is not in the vocabulary");
+}
+
+/* A table by any name, once its format is named; until then the sentence says how. */
+static void test_format(void **state)
+{
+    (void)state;
+    tuff__check_write_text(path_of("table.txt"), "text\tlabel\n\"ba da\ta\nbe\tb\nfa\ta\n");
+    tuff_training_arguments arguments = golden_arguments(path_of("format"));
+    arguments.train_file = path_of("table.txt");
+    arguments.text_column = arguments.text_pair_column = arguments.label_column = NULL;
+    arguments.max_steps = 1;
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "read as plain lines: for a table whose name does not end in");
+    arguments.format = "tsv";
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "has the format tsv-raw");
+    arguments.format = "tsv-raw";
+    train(&arguments, NULL);
+    arguments.format = "excel";
+    refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "'excel' is not a format of a table");
+}
+
 static void test_from_a_config_alone(void **state)
 {
     (void)state;
@@ -491,7 +555,8 @@ static void test_failures_leave_the_output_alone(void **state)
 /* -- evaluation, events -------------------------------------------------------------------------------------------- */
 
 typedef struct event_counts {
-    unsigned counts[5];
+    unsigned counts[6];
+    uint64_t memory;
     double best_loss;
 } event_counts;
 
@@ -499,6 +564,7 @@ static void count_event(void *user, const tuff_training_event *event)
 {
     event_counts *counts = user;
     counts->counts[event->type]++;
+    counts->memory = event->memory.total;
     if (event->type == TUFF_TRAINING_EVALUATE && !(event->loss >= counts->best_loss))
         counts->best_loss = event->loss;
     assert_true(event->step <= event->total_steps);
@@ -520,6 +586,7 @@ static void test_evaluation_and_events(void **state)
     tuff_training_result result;
     train(&arguments, &result);
     assert_int_equal(result.steps, 14);
+    assert_int_equal(counts.counts[TUFF_TRAINING_MEMORY], 1);
     assert_int_equal(counts.counts[TUFF_TRAINING_BEGIN], 1);
     assert_int_equal(counts.counts[TUFF_TRAINING_STEP], 14);
     assert_int_equal(counts.counts[TUFF_TRAINING_LOG], 4);      /* 4, 8, 12, 14 */
@@ -530,6 +597,30 @@ static void test_evaluation_and_events(void **state)
     assert_true(tuff__file_exists(path_of("evaluated/log.html")));
     arguments.eval_file = NULL;
     refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "load_best_model_at_end needs");
+    arguments.load_best_model_at_end = false;
+    refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "eval_strategy is steps, which needs an eval_file");
+}
+
+/* The need is told and judged before anything is taken of the device. */
+static void test_memory(void **state)
+{
+    (void)state;
+    event_counts counts = {.best_loss = HUGE_VAL};
+    tuff_training_arguments arguments = golden_arguments(path_of("memory"));
+    arguments.max_steps = 1;
+    arguments.on_event = count_event;
+    arguments.on_event_user = &counts;
+    train(&arguments, NULL);
+    const uint64_t there = device->properties.memory_size, alone = counts.memory;
+    assert_true(alone > 100000 && alone < there);
+    device->properties.memory_size = alone;
+    train(&arguments, NULL);
+    device->properties.memory_size = alone - 1;
+    refuse(&arguments, TUFF_ERROR_OUT_OF_DEVICE_MEMORY, "lower per_device_train_batch_size (now 4) or max_length");
+    device->properties.memory_size = alone;
+    arguments.gradient_accumulation_steps = 2; /* one more buffer of gradients */
+    refuse(&arguments, TUFF_ERROR_OUT_OF_DEVICE_MEMORY, "MiB are missing");
+    device->properties.memory_size = there;
 }
 
 static int setup(void **state)
@@ -562,6 +653,10 @@ int main(void)
         cmocka_unit_test(test_live_log_is_its_own),
         cmocka_unit_test(test_failures_leave_the_output_alone),
         cmocka_unit_test(test_evaluation_and_events),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_rows_left_out),
+        cmocka_unit_test(test_named_rows),
+        cmocka_unit_test(test_format),
     };
     const int failed = cmocka_run_group_tests(tests, setup, teardown);
     tuff_device_destroy(device);

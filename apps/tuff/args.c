@@ -105,7 +105,7 @@ static void print_help(const tuff__args *args)
     print_wrapped(args->summary, 0);
     printf("\nOptions:\n");
     for (const tuff__arg *option = args->options; option && option->name; option++) {
-        if (!option->help)
+        if (!option->help) /* another name of the row above it */
             continue;
         const int used = printf("  --%s %s", option->name, metavar_of(option));
         if (used >= COLUMN)
@@ -113,6 +113,10 @@ static void print_help(const tuff__args *args)
         else
             printf("%*s", COLUMN - used, "");
         print_wrapped(option->help, COLUMN);
+        if (option[1].name && !option[1].help)
+            printf("%*s(or", COLUMN, "");
+        for (const tuff__arg *other = option + 1; other->name && !other->help; other++)
+            printf(" --%s%s", other->name, other[1].name && !other[1].help ? "," : ")\n");
     }
     printf("  %-*s%s\n", COLUMN - 2, "--help", "print this and leave");
     if (args->epilogue)

@@ -22,7 +22,7 @@ typedef struct tuff__arg {
     const char *choices;  /* of CHOICE */
     double min, max;      /* of INT and FLOAT */
     const char *metavar;  /* "DIR"; default: by kind */
-    const char *help;     /* one sentence, lower case, with the default; NULL: not shown */
+    const char *help;     /* one sentence, lower case, with the default; NULL: a second name of the row above */
     bool *given;          /* set when the option was given; may be NULL */
 } tuff__arg;
 

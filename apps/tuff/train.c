@@ -46,6 +46,18 @@ static void close_line(progress *p)
     p->open = false;
 }
 
+static double mebibytes(uint64_t bytes)
+{
+    return (double)bytes / 1048576.0;
+}
+
+static void print_memory(const progress *p, const tuff_memory_estimate *memory)
+{
+    printf("memory needed on %s: %.1f MiB (weights %.1f, gradients %.1f, AdamW %.1f, activations %.1f)\n",
+           p->device_name, mebibytes(memory->total), mebibytes(memory->weights), mebibytes(memory->gradients),
+           mebibytes(memory->optimizer), mebibytes(memory->activations));
+}
+
 static void print_begin(const progress *p, const tuff_training_event *event)
 {
     printf("training on %s: %llu rows", p->device_name, (unsigned long long)event->train_rows);
@@ -78,6 +90,9 @@ static void on_event(void *user, const tuff_training_event *event)
 {
     progress *p = user;
     switch (event->type) {
+    case TUFF_TRAINING_MEMORY:
+        print_memory(p, &event->memory);
+        break;
     case TUFF_TRAINING_BEGIN:
         print_begin(p, event);
         break;
@@ -155,9 +170,10 @@ static void fill_arguments(train_options *o)
     a->trainer.dropout = !o->dropout_given ? 0 : o->dropout > 0 ? o->dropout : -1;
     a->train_sampling_strategy =
         strcmp(o->train_sampling_strategy, "random") ? TUFF_TRAIN_SAMPLING_SEQUENTIAL : TUFF_TRAIN_SAMPLING_RANDOM;
-    a->metric_for_best_model = !strcmp(o->metric_for_best_model, "accuracy") ? TUFF_METRIC_ACCURACY
-                               : !strcmp(o->metric_for_best_model, "f1")     ? TUFF_METRIC_F1
-                                                                             : TUFF_METRIC_LOSS;
+    const char *metric = o->metric_for_best_model ? o->metric_for_best_model : "loss";
+    a->metric_for_best_model = !strcmp(metric, "accuracy") ? TUFF_METRIC_ACCURACY
+                               : !strcmp(metric, "f1")     ? TUFF_METRIC_F1
+                                                           : TUFF_METRIC_LOSS;
 }
 
 static int require(const char *name, const char *value)
@@ -165,6 +181,29 @@ static int require(const char *name, const char *value)
     if (value)
         return -1;
     fprintf(stderr, "tuff train: --%s is missing (tuff train --help)\n", name);
+    return 2;
+}
+
+static bool is_steps(const char *strategy)
+{
+    return strategy && !strcmp(strategy, "steps");
+}
+
+/* Options that would change nothing are refused: their writer believes that they do. */
+static int check_options(const train_options *o)
+{
+    const char *sentence = NULL;
+    if (o->eval_steps && !is_steps(o->eval_strategy))
+        sentence = "--eval-steps goes with --eval-strategy steps";
+    else if (o->save_steps && !is_steps(o->save_strategy))
+        sentence = "--save-steps goes with --save-strategy steps";
+    else if (o->metric_for_best_model && !o->arguments.load_best_model_at_end)
+        sentence = "--metric-for-best-model goes with --load-best-model-at-end";
+    else if (o->max_eval_samples && !o->arguments.eval_file)
+        sentence = "--max-eval-samples goes with --eval";
+    if (!sentence)
+        return -1;
+    fprintf(stderr, "tuff train: %s (tuff train --help)\n", sentence);
     return 2;
 }
 
@@ -206,13 +245,15 @@ static size_t data_options(train_options *o, tuff__arg *out_options)
         {"eval", TUFF__ARG_STRING, &a->eval_file, .metavar = "FILE", .help = "held-out rows (default: none)"},
         {"eval-file", TUFF__ARG_STRING, &a->eval_file, .help = NULL},
         {"validation-file", TUFF__ARG_STRING, &a->eval_file, .help = NULL},
+        {"format", TUFF__ARG_CHOICE, &a->format, .choices = "auto|csv|tsv|tsv-raw|jsonl|json",
+         .help = "how both files are written, tsv-raw for quotes that are text (default: by each name's extension)"},
         {"text-column", TUFF__ARG_STRING, &a->text_column, .help = "column of the text (default: text)"},
         {"text-pair-column", TUFF__ARG_STRING, &a->text_pair_column,
          .help = "column of a second text (default: single texts)"},
         {"label-column", TUFF__ARG_STRING, &a->label_column, .help = "column of the label's name (default: label)"},
-        {"output", TUFF__ARG_STRING, &a->output_dir, .metavar = "DIR",
+        {"output-dir", TUFF__ARG_STRING, &a->output_dir, .metavar = "DIR",
          .help = "folder for the model, log.jsonl and log.html; written once training has succeeded"},
-        {"output-dir", TUFF__ARG_STRING, &a->output_dir, .help = NULL},
+        {"output", TUFF__ARG_STRING, &a->output_dir, .help = NULL},
         {"device", TUFF__ARG_STRING, &o->device, .metavar = "NAME",
          .help = "cpu, reference, vulkan, vulkan:N or part of a name (default: the best Vulkan GPU, else cpu)"},
         {"random-weights", TUFF__ARG_FLAG, &a->random_weights,
@@ -220,7 +261,7 @@ static size_t data_options(train_options *o, tuff__arg *out_options)
         {"max-length", TUFF__ARG_INT, &o->max_length, .min = 1, .max = 1e6,
          .help = "tokens a text is cut to (default: what tokenizer and model take)"},
         {"max-train-samples", TUFF__ARG_INT, &o->max_train_samples, .min = 1, .max = most,
-         .help = "use the first N training rows (default: all)"},
+         .help = "use the first N training rows (default: all); the labels are those of all rows"},
         {"max-eval-samples", TUFF__ARG_INT, &o->max_eval_samples, .min = 1, .max = most,
          .help = "use the first N held-out rows (default: all)"},
     };
@@ -286,19 +327,22 @@ static size_t interval_options(train_options *o, tuff__arg *out_options)
         {"logging-strategy", TUFF__ARG_CHOICE, &o->logging_strategy, .choices = "no|epoch|steps",
          .help = "when a line of log.jsonl is due (default: steps)"},
         {"logging-steps", TUFF__ARG_INT, &o->logging_steps, .min = 1, .max = many,
-         .help = "updates from one line to the next (default: 10)"},
+         .help = "updates from one line to the next (default: 10; TrainingArguments' is 500, where a short run draws "
+                 "no curve)"},
         {"eval-strategy", TUFF__ARG_CHOICE, &o->eval_strategy, .choices = "no|epoch|steps",
-         .help = "when the held-out rows are classified (default: epoch)"},
+         .help = "when the held-out rows are classified (default: epoch where --eval is given; TrainingArguments' is "
+                 "no)"},
         {"eval-steps", TUFF__ARG_INT, &o->eval_steps, .min = 1, .max = many,
-         .help = "updates from one evaluation to the next (default: --logging-steps)"},
+         .help = "with --eval-strategy steps: updates from one evaluation to the next (default: --logging-steps)"},
         {"save-strategy", TUFF__ARG_CHOICE, &o->save_strategy, .choices = "no|epoch|steps",
-         .help = "when the output is written besides at the end (default: no)"},
+         .help = "when the output is written besides at the end (default: no; TrainingArguments' is steps, which there "
+                 "fills a folder of checkpoints)"},
         {"save-steps", TUFF__ARG_INT, &o->save_steps, .min = 1, .max = many,
-         .help = "updates from one saving to the next (default: 500)"},
+         .help = "with --save-strategy steps: updates from one saving to the next (default: 500)"},
         {"load-best-model-at-end", TUFF__ARG_FLAG, &a->load_best_model_at_end,
          .help = "save the weights of the best evaluation, not the last"},
         {"metric-for-best-model", TUFF__ARG_CHOICE, &o->metric_for_best_model, .choices = "loss|accuracy|f1",
-         .help = "what the best is judged by (default: loss)"},
+         .help = "with --load-best-model-at-end: what the best is judged by (default: loss)"},
     };
     memcpy(out_options, options, sizeof options);
     return sizeof options / sizeof options[0];
@@ -310,7 +354,6 @@ int tuff__cmd_train(int argc, char **argv)
         .task = "text-classification",
         .lr_scheduler_type = "linear",
         .train_sampling_strategy = "random",
-        .metric_for_best_model = "loss",
         .train_batch = 8,
         .eval_batch = 8,
         .accumulation = 1,
@@ -325,16 +368,18 @@ int tuff__cmd_train(int argc, char **argv)
     assert(count < sizeof options / sizeof options[0]);
     tuff__args args = {
         .command = "train",
-        .usage = "--model DIR --train FILE --output DIR",
+        .usage = "--model DIR --train FILE --output-dir DIR",
         .summary = "Fine-tunes a text classifier and saves it as a Hugging Face folder. Options are those of "
-                   "transformers' TrainingArguments, with dashes or underscores.",
+                   "transformers' TrainingArguments, with dashes or underscores; where a default is another, it "
+                   "says so.",
         .epilogue = "Example:\n  tuff train --model bert-base --train train.csv --eval dev.csv --text-column title "
-                    "--label-column topic --output out --learning-rate 3e-5",
+                    "--label-column topic --output-dir out --learning-rate 3e-5",
         .options = options,
     };
     int code = tuff__args_parse(&args, argc, argv);
     code = code >= 0 ? code : require("model", o.arguments.model);
     code = code >= 0 ? code : require("train", o.arguments.train_file);
-    code = code >= 0 ? code : require("output", o.arguments.output_dir);
+    code = code >= 0 ? code : require("output-dir", o.arguments.output_dir);
+    code = code >= 0 ? code : check_options(&o);
     return code >= 0 ? code : run(&o);
 }

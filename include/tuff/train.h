@@ -70,8 +70,8 @@ typedef struct tuff_step_result {
 
 /* Trains `model` (borrowed, and must outlive the trainer) in place, on its device: each step changes its weights. The
  * model must have a single-label sequence classification head. Errors: FEATURE_NOT_PRESENT for another head,
- * OUT_OF_DEVICE_MEMORY, INVALID_ARGUMENT for a setting outside its range, naming it, INVALID_FILE for a parameter that is
- * not finite, naming it. NULL `info` means all defaults. */
+ * OUT_OF_DEVICE_MEMORY, INVALID_ARGUMENT for a setting outside its range, naming it, INVALID_FILE for a parameter that
+ * is not finite, naming it. NULL `info` means all defaults. */
 TUFF_API tuff_status tuff_trainer_create(tuff_model *model, const tuff_trainer_create_info *info,
                                          tuff_trainer **out_trainer);
 TUFF_API void tuff_trainer_destroy(tuff_trainer *trainer);
@@ -101,6 +101,7 @@ typedef enum tuff_training_event_type {
     TUFF_TRAINING_LOG = 2,      /* a line of training figures went to the log */
     TUFF_TRAINING_EVALUATE = 3, /* a line of evaluation figures went to the log */
     TUFF_TRAINING_SAVE = 4,     /* the output folder is in place */
+    TUFF_TRAINING_MEMORY = 5,   /* the first event: the memory needed is known, and nothing is taken yet */
 } tuff_training_event_type;
 
 typedef struct tuff_training_event {
@@ -112,6 +113,7 @@ typedef struct tuff_training_event {
     double accuracy, macro_f1;               /* of the evaluation */
     double samples_per_second, seconds_left; /* of training alone; 0 before the first step */
     uint64_t train_rows, eval_rows, parameter_count;
+    tuff_memory_estimate memory; /* of the device, with the largest batch */
     bool random_weights; /* the model folder had no weights */
     const char *output_dir;
 } tuff_training_event;
@@ -143,9 +145,12 @@ typedef struct tuff_training_arguments {
     bool dataloader_drop_last; /* leave out an epoch's last batch where it is not full */
     uint64_t seed;             /* of new weights, order and dropout; default 0 */
 
+    /* Three defaults differ from TrainingArguments': a run of a minute should draw a curve (there logging_steps is
+     * 500), held-out rows are given to be looked at (there eval_strategy is no), and output_dir is one model that the
+     * end writes, not a folder of checkpoints (there save_strategy is steps). */
     tuff_interval_strategy logging_strategy; /* default: steps */
     uint64_t logging_steps;                  /* default (0): 10 */
-    tuff_interval_strategy eval_strategy;    /* default: epoch where there is an eval_file */
+    tuff_interval_strategy eval_strategy;    /* default: epoch where there is an eval_file, else no; needs one */
     uint64_t eval_steps;                     /* default (0): logging_steps */
     tuff_interval_strategy save_strategy;    /* when output_dir is replaced besides at the end; default: no */
     uint64_t save_steps;                     /* default (0): 500 */
@@ -177,7 +182,9 @@ typedef struct tuff_training_result {
  * removes and a kill leaves.
  *
  * Errors: those of loading; INVALID_FILE naming file, line and value for a label that the table of labels does not
- * have; INVALID_ARGUMENT for arguments that make no sense and for a loss that is not finite. */
+ * have, and for a weight that is not finite; INVALID_ARGUMENT for arguments that make no sense and for a loss that is
+ * not finite; OUT_OF_DEVICE_MEMORY, before anything is taken, where the device has less than the computed need: what is
+ * wanted, there and missing, and what to lower. */
 TUFF_API tuff_status tuff_train_text_classification(tuff_device *device, const tuff_training_arguments *arguments,
                                                     tuff_training_result *out_result);
 

@@ -552,8 +552,12 @@ static tuff_status fail_no_column(const tuff__table *table, const char *name)
         length = tuff__utf8_check(found, sizeof found - 1);
         found[length] = '\0';
     }
-    return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: has no column '%s', only %s%s", table->path, name, found,
-                      cut ? "..." : "");
+    const bool lines = table->format == TUFF__TABLE_LINES;
+    return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: has no column '%s', only %s%s%s", table->path, name, found,
+                      cut ? "..." : "",
+                      lines ? ", as it is read as plain lines: for a table whose name does not end in .csv, .tsv, "
+                              ".jsonl or .json, name the format"
+                            : "");
 }
 
 tuff_status tuff__table_column(const tuff__table *table, const char *name, size_t *out_column)

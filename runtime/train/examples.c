@@ -12,7 +12,9 @@ tuff_status tuff__example_source_open(const tuff_training_arguments *arguments, 
                                       tuff__example_source *out_source)
 {
     *out_source = (tuff__example_source){.has_pairs = arguments->text_pair_column != NULL};
-    TUFF_TRY(tuff__table_open(path, TUFF__TABLE_AUTO, &out_source->table));
+    tuff__table_format format;
+    TUFF_TRY(tuff__table_format_parse(arguments->format ? arguments->format : "auto", &format));
+    TUFF_TRY(tuff__table_open(path, format, &out_source->table));
     const char *text = arguments->text_column ? arguments->text_column : "text";
     const char *label = arguments->label_column ? arguments->label_column : "label";
     TUFF_TRY(tuff__table_column(out_source->table, text, &out_source->text));
@@ -102,11 +104,12 @@ tuff_status tuff__label_names_choose(const tuff__example_source *train, const ch
 {
     *out_names = (tuff__label_names){0};
     const char *path = tuff__table_path(train->table);
-    const char **names = tuff__calloc(train->row_count, sizeof *names);
+    const size_t row_count = tuff__table_row_count(train->table); /* not cut: the labels are the file's */
+    const char **names = tuff__calloc(row_count, sizeof *names);
     if (!names)
-        return tuff__fail_memory("labels", train->row_count * sizeof *names);
+        return tuff__fail_memory("labels", row_count * sizeof *names);
     tuff_status status = TUFF_SUCCESS;
-    for (size_t r = 0; r < train->row_count && status == TUFF_SUCCESS; r++) {
+    for (size_t r = 0; r < row_count && status == TUFF_SUCCESS; r++) {
         names[r] = label_of(train, r);
         if (names[r][0] == '\0')
             status = tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: %s %zu: the label is empty", path,
@@ -114,7 +117,7 @@ tuff_status tuff__label_names_choose(const tuff__example_source *train, const ch
     }
     size_t count = 0;
     if (status == TUFF_SUCCESS) {
-        sort_unique(names, train->row_count, &count);
+        sort_unique(names, row_count, &count);
         if (count < 2)
             status = tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: every row has the label '%s', wanted at least 2 labels",
                                 path, names[0]);
@@ -170,6 +173,36 @@ static tuff_status append_encoding(tuff__examples *examples, size_t row, const t
     return TUFF_SUCCESS;
 }
 
+static void row_texts(const tuff__example_source *source, size_t row, tuff_text *text, tuff_text *pair)
+{
+    text->data = tuff__table_cell(source->table, row, source->text, &text->size);
+    if (source->has_pairs)
+        pair->data = tuff__table_cell(source->table, row, source->text_pair, &pair->size);
+}
+
+static tuff_status fail_row(const tuff__example_source *source, size_t row, tuff_status status, const char *reason)
+{
+    return tuff__fail(status, "%s: %s %zu: %s", tuff__table_path(source->table), tuff__table_line_word(source->table),
+                      tuff__table_line(source->table, row), reason);
+}
+
+/* Names the row that the tokenizer refuses, once a batch of rows has failed: by trying each alone. */
+static tuff_status fail_rows(const tuff__example_source *source, const tuff_tokenizer *tokenizer,
+                             const tuff_encode_options *options, size_t first, size_t count, tuff_status status)
+{
+    for (size_t row = first; row < first + count; row++) {
+        tuff_text text, pair;
+        tuff_encoding encoding;
+        row_texts(source, row, &text, &pair);
+        const tuff_status alone =
+            tuff_tokenizer_encode_batch(tokenizer, &text, source->has_pairs ? &pair : NULL, 1, options, &encoding);
+        tuff_encoding_destroy(&encoding);
+        if (alone != TUFF_SUCCESS)
+            return fail_row(source, row, alone, tuff_last_error());
+    }
+    return status;
+}
+
 /* Encodes the rows [first, first + count) as one batch, which the tokenizer may spread over threads. */
 static tuff_status encode_rows(const tuff__example_source *source, const tuff_tokenizer *tokenizer,
                                const tuff_encode_options *options, size_t first, size_t count, tuff__examples *examples)
@@ -177,19 +210,15 @@ static tuff_status encode_rows(const tuff__example_source *source, const tuff_to
     enum { MOST = 256 };
     tuff_text texts[MOST], pairs[MOST];
     tuff_encoding encodings[MOST];
-    for (size_t i = 0; i < count; i++) {
-        texts[i].data = tuff__table_cell(source->table, first + i, source->text, &texts[i].size);
-        if (source->has_pairs)
-            pairs[i].data = tuff__table_cell(source->table, first + i, source->text_pair, &pairs[i].size);
-    }
-    TUFF_TRY(
-        tuff_tokenizer_encode_batch(tokenizer, texts, source->has_pairs ? pairs : NULL, count, options, encodings));
-    tuff_status status = TUFF_SUCCESS;
+    for (size_t i = 0; i < count; i++)
+        row_texts(source, first + i, &texts[i], &pairs[i]);
+    tuff_status status =
+        tuff_tokenizer_encode_batch(tokenizer, texts, source->has_pairs ? pairs : NULL, count, options, encodings);
+    if (status != TUFF_SUCCESS)
+        return fail_rows(source, tokenizer, options, first, count, status);
     for (size_t i = 0; i < count; i++) {
         if (status == TUFF_SUCCESS && encodings[i].count == 0)
-            status = tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: %s %zu: the text has no tokens",
-                                tuff__table_path(source->table), tuff__table_line_word(source->table),
-                                tuff__table_line(source->table, first + i));
+            status = fail_row(source, first + i, TUFF_ERROR_INVALID_FILE, "the text has no tokens");
         if (status == TUFF_SUCCESS)
             status = append_encoding(examples, first + i, &encodings[i]);
         tuff_encoding_destroy(&encodings[i]);

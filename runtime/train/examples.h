@@ -26,9 +26,9 @@ typedef struct tuff__label_names {
     bool from_config; /* the model's own id2label */
 } tuff__label_names;
 
-/* The config's labels where each label of `train` is among them; else the labels of `train`, sorted: as numbers where
- * all are whole numbers, else by bytes. Errors: INVALID_FILE for fewer than two labels, or for an empty one, by line.
- */
+/* The config's labels where each label of train's file is among them, also in rows left out; else the file's, sorted:
+ * as numbers where all are whole numbers, else by bytes. Errors: INVALID_FILE for fewer than two labels, or for an
+ * empty one, by line. */
 tuff_status tuff__label_names_choose(const tuff__example_source *train, const char *const *config_labels,
                                      size_t config_label_count, tuff__label_names *out_names);
 void tuff__label_names_destroy(tuff__label_names *names); /* accepts a zeroed one */
@@ -42,7 +42,8 @@ typedef struct tuff__examples {
     int32_t *labels; /* [count] */
 } tuff__examples;
 
-/* Tokenizes every row, cut to max_length tokens. Errors: a label that `names` lacks, naming file, line and label. */
+/* Tokenizes every row, cut to max_length tokens. Errors name file and line: a label that `names` lacks, a text that the
+ * tokenizer refuses. */
 tuff_status tuff__examples_create(const tuff__example_source *source, const tuff_tokenizer *tokenizer,
                                   const tuff__label_names *names, uint32_t max_length, tuff__examples *out_examples);
 void tuff__examples_destroy(tuff__examples *examples); /* accepts a zeroed one */

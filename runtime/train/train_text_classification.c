@@ -35,6 +35,7 @@ typedef struct job {
     bool evaluated;            /* metrics belong to the weights as they are now */
     /* the plan */
     uint64_t updates_per_epoch, batches_per_epoch, total_steps;
+    tuff_memory_estimate memory;
     /* where it stands */
     uint64_t step;
     uint32_t *order;          /* rows of this epoch; NULL: as they lie */
@@ -64,8 +65,8 @@ static void apply_defaults(tuff_training_arguments *a)
     a->num_train_epochs = a->num_train_epochs == 0 ? 3 : a->num_train_epochs;
     a->logging_strategy = a->logging_strategy ? a->logging_strategy : TUFF_INTERVAL_STEPS;
     a->logging_steps = a->logging_steps ? a->logging_steps : 10;
-    a->eval_strategy = a->eval_strategy ? a->eval_strategy : TUFF_INTERVAL_EPOCH;
-    a->eval_strategy = a->eval_file ? a->eval_strategy : TUFF_INTERVAL_NO;
+    if (!a->eval_strategy)
+        a->eval_strategy = a->eval_file ? TUFF_INTERVAL_EPOCH : TUFF_INTERVAL_NO;
     a->eval_steps = a->eval_steps ? a->eval_steps : a->logging_steps;
     a->save_strategy = a->save_strategy ? a->save_strategy : TUFF_INTERVAL_NO;
     a->save_steps = a->save_steps ? a->save_steps : 500;
@@ -86,9 +87,12 @@ static tuff_status check_arguments(const tuff_training_arguments *a)
             TUFF_ERROR_INVALID_ARGUMENT,
             "training: warmup_steps is %g and warmup_ratio %g, wanted at least 0, and a ratio of at most 1",
             a->warmup_steps, a->warmup_ratio);
-    if (a->load_best_model_at_end && a->eval_strategy == TUFF_INTERVAL_NO)
+    if (a->load_best_model_at_end && (!a->eval_file || a->eval_strategy == TUFF_INTERVAL_NO))
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
                           "training: load_best_model_at_end needs an eval_file and evaluations");
+    if (!a->eval_file && a->eval_strategy != TUFF_INTERVAL_NO)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "training: eval_strategy is %s, which needs an eval_file",
+                          a->eval_strategy == TUFF_INTERVAL_EPOCH ? "epoch" : "steps");
     return TUFF_SUCCESS;
 }
 
@@ -117,9 +121,8 @@ static tuff_status choose_labels(job *j, const tuff__example_source *train)
     return status;
 }
 
-static tuff_status load_model(job *j)
+static tuff_model_create_info model_info(const job *j)
 {
-    j->random_weights = j->arguments.random_weights || !tuff__checkpoint_has_weights(j->model_dir);
     tuff_model_create_info info = {
         .head = TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION,
         .problem_type = j->problem_type,
@@ -130,8 +133,16 @@ static tuff_status load_model(job *j)
         info.labels = (const char *const *)j->labels.names;
         info.label_count = j->labels.count;
     }
+    return info;
+}
+
+/* The tokenizer, and the model as a description without weights, which takes no memory of the device. */
+static tuff_status describe_model(job *j)
+{
+    j->random_weights = j->arguments.random_weights || !tuff__checkpoint_has_weights(j->model_dir);
+    const tuff_model_create_info info = model_info(j);
     TUFF_TRY(tuff_tokenizer_load(j->model_dir, &j->tokenizer));
-    TUFF_TRY(tuff_model_create(j->device, j->model_dir, &info, &j->model));
+    TUFF_TRY(tuff__model_describe(j->model_dir, &info, &j->model));
     const tuff_model_config *config = tuff_model_get_config(j->model);
     const size_t ids = tuff_tokenizer_vocab_size(j->tokenizer);
     if (ids > (size_t)config->vocab_size)
@@ -170,9 +181,7 @@ static tuff_status encode_all(job *j, const tuff__example_source *train, const t
             .token_type_ids = j->eval.token_type_ids + j->eval.starts[r],
             .length = (uint32_t)(j->eval.starts[r + 1] - j->eval.starts[r]),
         };
-    const tuff__session_info session = {.output = TUFF__SESSION_LOGITS,
-                                        .batch_size = j->arguments.per_device_eval_batch_size};
-    return tuff__session_create(j->model, &session, &j->session);
+    return TUFF_SUCCESS;
 }
 
 static tuff_status read_everything(job *j)
@@ -187,66 +196,12 @@ static tuff_status read_everything(job *j)
     if (status == TUFF_SUCCESS)
         status = choose_labels(j, &train);
     if (status == TUFF_SUCCESS)
-        status = load_model(j);
+        status = describe_model(j);
     if (status == TUFF_SUCCESS)
         status = encode_all(j, &train, &eval);
     tuff__example_source_destroy(&train);
     tuff__example_source_destroy(&eval);
     return status;
-}
-
-/* -- the plan ----------------------------------------------------------------------------------------------------- */
-
-/* How many batches and updates, counted as transformers' Trainer counts them. */
-static tuff_status plan_steps(job *j)
-{
-    const tuff_training_arguments *a = &j->arguments;
-    const uint64_t rows = j->train.count, size = a->per_device_train_batch_size, group = a->gradient_accumulation_steps;
-    j->batches_per_epoch = a->dataloader_drop_last ? rows / size : (rows + size - 1) / size;
-    if (j->batches_per_epoch == 0)
-        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
-                          "%s: holds %llu rows, less than one batch of %llu, and dataloader_drop_last leaves it out",
-                          a->train_file, (unsigned long long)rows, (unsigned long long)size);
-    j->updates_per_epoch = (j->batches_per_epoch + group - 1) / group;
-    j->total_steps = a->max_steps ? a->max_steps : (uint64_t)ceil(a->num_train_epochs * (double)j->updates_per_epoch);
-    return TUFF_SUCCESS;
-}
-
-static tuff_status create_trainer(job *j)
-{
-    const tuff_training_arguments *a = &j->arguments;
-    tuff_trainer_create_info info = a->trainer;
-    info.total_steps = j->total_steps;
-    info.warmup_steps = tuff__warmup_steps(a->warmup_steps, a->warmup_ratio, j->total_steps);
-    info.seed = a->seed;
-    info.per_device_train_batch_size = a->per_device_train_batch_size;
-    if (j->train.count < info.per_device_train_batch_size)
-        info.per_device_train_batch_size = (uint32_t)j->train.count; /* no full batch will ever come */
-    return tuff_trainer_create(j->model, &info, &j->trainer);
-}
-
-static tuff_status prepare_loop(job *j)
-{
-    const size_t group = j->arguments.gradient_accumulation_steps;
-    j->collated = tuff__calloc(group, sizeof *j->collated);
-    j->batches = tuff__calloc(group, sizeof *j->batches);
-    if (!j->collated || !j->batches)
-        return tuff__fail_memory("batches", group * (sizeof *j->collated + sizeof *j->batches));
-    if (j->arguments.train_sampling_strategy == TUFF_TRAIN_SAMPLING_RANDOM) {
-        j->order = tuff__calloc(j->train.count, sizeof *j->order);
-        if (!j->order)
-            return tuff__fail_memory("row order", j->train.count * sizeof *j->order);
-    }
-    if (j->arguments.load_best_model_at_end) {
-        j->best_weights = tuff__malloc(tuff__trainer_weight_count(j->trainer) * sizeof *j->best_weights);
-        if (!j->best_weights)
-            return tuff__fail_memory("best weights", tuff__trainer_weight_count(j->trainer) * sizeof *j->best_weights);
-    }
-    j->live_path = tuff__asprintf("%s.log-%llu.jsonl", j->output_dir, (unsigned long long)tuff__process_id());
-    if (!j->live_path)
-        return tuff__fail_memory("path", strlen(j->output_dir));
-    j->live = tuff__file_open(j->live_path, "wbx"); /* never somebody's file, nor what a killed run left */
-    return j->live ? TUFF_SUCCESS : tuff__fail_write(j->live_path);
 }
 
 /* -- events and the log ------------------------------------------------------------------------------------------- */
@@ -275,6 +230,7 @@ static void tell(const job *j, tuff_training_event_type type, const tuff__log_en
         .eval_rows = j->eval.count,
         .parameter_count = tuff_model_parameter_count(j->model),
         .random_weights = j->random_weights,
+        .memory = j->memory,
         .output_dir = j->arguments.output_dir,
     };
     if (entry) {
@@ -306,6 +262,103 @@ static tuff_status log_step(job *j)
     j->loss_sum = 0;
     j->loss_count = 0;
     return TUFF_SUCCESS;
+}
+
+/* -- the plan ----------------------------------------------------------------------------------------------------- */
+
+/* How many batches and updates, counted as transformers' Trainer counts them. */
+static tuff_status plan_steps(job *j)
+{
+    const tuff_training_arguments *a = &j->arguments;
+    const uint64_t rows = j->train.count, size = a->per_device_train_batch_size, group = a->gradient_accumulation_steps;
+    j->batches_per_epoch = a->dataloader_drop_last ? rows / size : (rows + size - 1) / size;
+    if (j->batches_per_epoch == 0)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
+                          "%s: holds %llu rows, less than one batch of %llu, and dataloader_drop_last leaves it out",
+                          a->train_file, (unsigned long long)rows, (unsigned long long)size);
+    j->updates_per_epoch = (j->batches_per_epoch + group - 1) / group;
+    j->total_steps = a->max_steps ? a->max_steps : (uint64_t)ceil(a->num_train_epochs * (double)j->updates_per_epoch);
+    return TUFF_SUCCESS;
+}
+
+/* Rows of the largest batch. */
+static uint32_t batch_rows(const job *j)
+{
+    const uint32_t wanted = j->arguments.per_device_train_batch_size;
+    return j->train.count < wanted ? (uint32_t)j->train.count : wanted; /* no full batch will ever come */
+}
+
+/* What training needs of the device, from the longest batch there can be: told, and refused where it cannot fit. */
+static tuff_status check_memory(job *j)
+{
+    char what[80], lower[120];
+    int64_t longest = 1;
+    for (size_t r = 0; r < j->train.count; r++)
+        if ((int64_t)(j->train.starts[r + 1] - j->train.starts[r]) > longest)
+            longest = (int64_t)(j->train.starts[r + 1] - j->train.starts[r]);
+    const int64_t positions = tuff_model_get_config(j->model)->max_position_embeddings;
+    const uint32_t length = (uint32_t)tuff__length_bucket(longest, positions), rows = batch_rows(j);
+    tuff_memory_estimate estimate;
+    tuff_model_estimate_memory(j->model, rows, length, true, &estimate);
+    if (j->arguments.gradient_accumulation_steps > 1) { /* the sum lies beside each batch's */
+        estimate.total += estimate.gradients;
+        estimate.gradients *= 2;
+    }
+    j->memory = estimate;
+    tell(j, TUFF_TRAINING_MEMORY, NULL);
+    snprintf(what, sizeof what, "training with batches of %u x %u tokens", rows, length);
+    snprintf(lower, sizeof lower,
+             "per_device_train_batch_size (now %u) or max_length (the longest text has %lld tokens)",
+             j->arguments.per_device_train_batch_size, (long long)longest);
+    return tuff__memory_check(j->device, &estimate, what, lower);
+}
+
+/* The model with its weights in place of its description. */
+static tuff_status load_model(job *j)
+{
+    const tuff_model_create_info info = model_info(j);
+    tuff_model_destroy(j->model);
+    TUFF_TRY(tuff_model_create(j->device, j->model_dir, &info, &j->model));
+    if (!j->eval.count)
+        return TUFF_SUCCESS;
+    const tuff__session_info session = {.output = TUFF__SESSION_LOGITS,
+                                        .batch_size = j->arguments.per_device_eval_batch_size};
+    return tuff__session_create(j->model, &session, &j->session);
+}
+
+static tuff_status create_trainer(job *j)
+{
+    const tuff_training_arguments *a = &j->arguments;
+    tuff_trainer_create_info info = a->trainer;
+    info.total_steps = j->total_steps;
+    info.warmup_steps = tuff__warmup_steps(a->warmup_steps, a->warmup_ratio, j->total_steps);
+    info.seed = a->seed;
+    info.per_device_train_batch_size = batch_rows(j);
+    return tuff_trainer_create(j->model, &info, &j->trainer);
+}
+
+static tuff_status prepare_loop(job *j)
+{
+    const size_t group = j->arguments.gradient_accumulation_steps;
+    j->collated = tuff__calloc(group, sizeof *j->collated);
+    j->batches = tuff__calloc(group, sizeof *j->batches);
+    if (!j->collated || !j->batches)
+        return tuff__fail_memory("batches", group * (sizeof *j->collated + sizeof *j->batches));
+    if (j->arguments.train_sampling_strategy == TUFF_TRAIN_SAMPLING_RANDOM) {
+        j->order = tuff__calloc(j->train.count, sizeof *j->order);
+        if (!j->order)
+            return tuff__fail_memory("row order", j->train.count * sizeof *j->order);
+    }
+    if (j->arguments.load_best_model_at_end) {
+        j->best_weights = tuff__malloc(tuff__trainer_weight_count(j->trainer) * sizeof *j->best_weights);
+        if (!j->best_weights)
+            return tuff__fail_memory("best weights", tuff__trainer_weight_count(j->trainer) * sizeof *j->best_weights);
+    }
+    j->live_path = tuff__asprintf("%s.log-%llu.jsonl", j->output_dir, (unsigned long long)tuff__process_id());
+    if (!j->live_path)
+        return tuff__fail_memory("path", strlen(j->output_dir));
+    j->live = tuff__file_open(j->live_path, "wbx"); /* never somebody's file, nor what a killed run left */
+    return j->live ? TUFF_SUCCESS : tuff__fail_write(j->live_path);
 }
 
 /* -- evaluation --------------------------------------------------------------------------------------------------- */
@@ -531,6 +584,8 @@ static tuff_status run_job(job *j)
     TUFF_TRY(check_output(j));
     TUFF_TRY(read_everything(j));
     TUFF_TRY(plan_steps(j));
+    TUFF_TRY(check_memory(j));
+    TUFF_TRY(load_model(j));
     TUFF_TRY(create_trainer(j));
     TUFF_TRY(prepare_loop(j));
     return run_steps(j);
