@@ -16,7 +16,8 @@ typedef struct run_options {
     const char *device, *file, *format, *text_column, *text_pair_column;
     int64_t max_length, batch_size, top_k;
     const char *function_to_apply, *pooling;
-    bool normalize, json;
+    bool normalize, no_normalize, json;
+    bool format_given, text_column_given; /* the others differ from their defaults */
 } run_options;
 
 /* All inputs of one command, borrowed from the arguments or the table. */
@@ -174,6 +175,45 @@ static void print_features(const tuff_text *text, const tuff_features *features,
     putchar('\n');
 }
 
+/* -- which text it was --------------------------------------------------------------------------------------------- */
+
+/* Runs one text alone. */
+typedef tuff_status (*run_one)(void *pipeline, const tuff_text *text, const tuff_text *pair);
+
+static tuff_status classify_one(void *pipeline, const tuff_text *text, const tuff_text *pair)
+{
+    tuff_label_score *scores = tuff__calloc(tuff_text_classification_top_k(pipeline), sizeof *scores);
+    if (!scores)
+        return tuff__fail_memory("scores", sizeof *scores);
+    const tuff_status status = tuff_text_classification_run(pipeline, text, pair, 1, scores);
+    tuff__free(scores);
+    return status;
+}
+
+static tuff_status extract_one(void *pipeline, const tuff_text *text, const tuff_text *pair)
+{
+    tuff_features features;
+    const tuff_status status = tuff_feature_extraction_run(pipeline, text, pair, 1, &features);
+    tuff_free(features.values);
+    return status;
+}
+
+/* A chunk has failed: names the text of it that fails alone too, by its place in the file or on the command line. */
+static tuff_status fail_text(run_one run, void *pipeline, const run_inputs *inputs, size_t first, size_t count,
+                             tuff_status status)
+{
+    for (size_t i = first; i < first + count && inputs->count > 1; i++) {
+        const tuff_status alone = run(pipeline, &inputs->texts[i], inputs->pairs ? &inputs->pairs[i] : NULL);
+        if (alone != TUFF_SUCCESS && inputs->table)
+            return tuff__fail(alone, "%s: %s %zu: %s", tuff__table_path(inputs->table),
+                              tuff__table_line_word(inputs->table), tuff__table_line(inputs->table, i),
+                              tuff_last_error());
+        if (alone != TUFF_SUCCESS)
+            return tuff__fail(alone, "text %zu: %s", i + 1, tuff_last_error());
+    }
+    return status;
+}
+
 /* -- tasks -------------------------------------------------------------------------------------------------------- */
 
 static tuff_status classify_chunk(tuff_text_classification *pipeline, const run_inputs *inputs, size_t first,
@@ -185,6 +225,8 @@ static tuff_status classify_chunk(tuff_text_classification *pipeline, const run_
     if (!scores)
         return tuff__fail_memory("scores", count * top_k * sizeof *scores);
     tuff_status status = tuff_text_classification_run(pipeline, texts, pairs, count, scores);
+    if (status != TUFF_SUCCESS)
+        status = fail_text(classify_one, pipeline, inputs, first, count, status);
     for (size_t i = 0; i < count && status == TUFF_SUCCESS; i++) {
         if (json)
             status = print_scores_json(scores + i * top_k, top_k);
@@ -225,7 +267,9 @@ static tuff_status extract_chunk(tuff_feature_extraction *pipeline, const run_in
     tuff_features *features = tuff__calloc(count, sizeof *features);
     if (!features)
         return tuff__fail_memory("features", count * sizeof *features);
-    const tuff_status status = tuff_feature_extraction_run(pipeline, texts, pairs, count, features);
+    tuff_status status = tuff_feature_extraction_run(pipeline, texts, pairs, count, features);
+    if (status != TUFF_SUCCESS)
+        status = fail_text(extract_one, pipeline, inputs, first, count, status);
     for (size_t i = 0; i < count && status == TUFF_SUCCESS; i++) {
         if (json)
             print_features_json(&features[i], columns, tokens);
@@ -243,7 +287,9 @@ static tuff_status run_feature_extraction(tuff_device *device, const char *dir, 
 {
     tuff_feature_extraction *pipeline = NULL;
     tuff_feature_extraction_info info = {
-        .normalize = options->normalize ? TUFF_NORMALIZE_YES : TUFF_NORMALIZE_DEFAULT,
+        .normalize = options->normalize      ? TUFF_NORMALIZE_YES
+                     : options->no_normalize ? TUFF_NORMALIZE_NO
+                                             : TUFF_NORMALIZE_DEFAULT,
         .max_length = (uint32_t)options->max_length,
         .batch_size = (uint32_t)options->batch_size,
     };
@@ -302,15 +348,42 @@ static tuff_status run_task(const struct task *task, const char *model, const ru
     return status;
 }
 
+static int complain(const char *sentence)
+{
+    fprintf(stderr, "tuff: run: %s\n", sentence);
+    return 2;
+}
+
+/* Options that would change nothing are refused: their writer believes that they do. */
+static int check_options(const run_options *o, const struct task *task, size_t text_count)
+{
+    const bool classifies = task->run == run_text_classification;
+    if ((text_count > 0) == (o->file != NULL))
+        return complain(o->file ? "both are given, wanted texts or --file"
+                                : "no text is given, wanted texts or --file");
+    if (!o->file && (o->format_given || o->text_column_given || o->text_pair_column))
+        return complain("--format, --text-column and --text-pair-column say how --file is read, and there is none");
+    if (classifies && (o->pooling || o->normalize || o->no_normalize))
+        return complain("--pooling, --normalize and --no-normalize are feature-extraction's, found with "
+                        "text-classification");
+    if (!classifies && (o->top_k || o->function_to_apply))
+        return complain("--top-k and --function-to-apply are text-classification's, found with feature-extraction");
+    if (o->normalize && o->no_normalize)
+        return complain("--normalize and --no-normalize are both given");
+    return -1;
+}
+
 int tuff__cmd_run(int argc, char **argv)
 {
     run_options o = {.format = "auto", .text_column = "text"};
     const tuff__arg options[] = {
         {.name = "file", .value = &o.file, .metavar = "F",
          .help = "read the texts from this file, or from standard input for \"-\": one text a line, or a table"},
-        {.name = "format", .kind = TUFF__ARG_CHOICE, .value = &o.format, .choices = "auto|text|csv|tsv|jsonl|json",
-         .help = "how the file is written (default: by its name's extension, else one text a line)"},
-        {.name = "text-column", .value = &o.text_column, .metavar = "NAME",
+        {.name = "format", .kind = TUFF__ARG_CHOICE, .value = &o.format,
+         .choices = "auto|text|csv|tsv|tsv-raw|jsonl|json", .given = &o.format_given,
+         .help = "how the file is written, tsv-raw for quotes that are text (default: by its name's extension, else "
+                 "one text a line)"},
+        {.name = "text-column", .value = &o.text_column, .metavar = "NAME", .given = &o.text_column_given,
          .help = "the table's column with the texts (default: text)"},
         {.name = "text-pair-column", .value = &o.text_pair_column, .metavar = "NAME",
          .help = "the column with the second text of each pair (default: single texts)"},
@@ -327,7 +400,10 @@ int tuff__cmd_run(int argc, char **argv)
          .help = "feature-extraction: how the tokens' vectors become one; none prints one a token (default: what the "
                  "folder's modules.json says, else none)"},
         {.name = "normalize", .kind = TUFF__ARG_FLAG, .value = &o.normalize,
-         .help = "feature-extraction: scale each vector to length 1 (default: what modules.json says)"},
+         .help = "feature-extraction: scale each vector to length 1 (default: where modules.json says so and the "
+                 "pooling is the folder's)"},
+        {.name = "no-normalize", .kind = TUFF__ARG_FLAG, .value = &o.no_normalize,
+         .help = "feature-extraction: leave each vector as long as it is, whatever modules.json says"},
         {.name = "device", .value = &o.device, .metavar = "NAME",
          .help = "cpu, reference, vulkan, vulkan:N or part of a Vulkan device's name (default: the best GPU, else "
                  "cpu)"},
@@ -351,9 +427,8 @@ int tuff__cmd_run(int argc, char **argv)
     const struct task *task = find_task(args.positionals[0]);
     if (!task)
         return 2;
-    if ((args.positional_count > 2) == (o.file != NULL)) {
-        fprintf(stderr, "tuff: run: %s, wanted texts or --file\n", o.file ? "both are given" : "no text is given");
-        return 2;
-    }
+    const int refused = check_options(&o, task, args.positional_count - 2);
+    if (refused >= 0)
+        return refused;
     return run_task(task, args.positionals[1], &o, &args) == TUFF_SUCCESS ? 0 : tuff__report_failure();
 }

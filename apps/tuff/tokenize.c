@@ -15,6 +15,7 @@ typedef struct tokenize_options {
     const char *file, *format, *text_column, *text_pair_column, *text_pair;
     int64_t max_length;
     bool no_special_tokens, json;
+    bool format_given, text_column_given; /* the others differ from their defaults */
 } tokenize_options;
 
 /* -- printing ----------------------------------------------------------------------------------------------------- */
@@ -142,7 +143,10 @@ static tuff_status tokenize_table(const tuff_tokenizer *tokenizer, const tokeniz
         text.data = tuff__table_cell(table, row, column, &text.size);
         if (from_column)
             pair.data = tuff__table_cell(table, row, pair_column, &pair.size);
-        TUFF_TRY(tokenize_one(tokenizer, options, text, pair.data ? &pair : NULL));
+        const tuff_status status = tokenize_one(tokenizer, options, text, pair.data ? &pair : NULL);
+        if (status != TUFF_SUCCESS)
+            return tuff__fail(status, "%s: %s %zu: %s", tuff__table_path(table), tuff__table_line_word(table),
+                              tuff__table_line(table, row), tuff_last_error());
     }
     return TUFF_SUCCESS;
 }
@@ -165,7 +169,9 @@ static tuff_status tokenize_arguments(const tuff_tokenizer *tokenizer, const tok
     const tuff_text pair = {.data = options->text_pair, .size = options->text_pair ? strlen(options->text_pair) : 0};
     for (size_t i = 0; i < count; i++) {
         const tuff_text text = {.data = texts[i], .size = strlen(texts[i])};
-        TUFF_TRY(tokenize_one(tokenizer, options, text, pair.data ? &pair : NULL));
+        const tuff_status status = tokenize_one(tokenizer, options, text, pair.data ? &pair : NULL);
+        if (status != TUFF_SUCCESS)
+            return count == 1 ? status : tuff__fail(status, "text %zu: %s", i + 1, tuff_last_error());
     }
     return TUFF_SUCCESS;
 }
@@ -186,6 +192,25 @@ static tuff_status tokenize(const tokenize_options *options, const tuff__args *a
     return status;
 }
 
+static int complain(const char *sentence)
+{
+    fprintf(stderr, "tuff: tokenize: %s\n", sentence);
+    return 2;
+}
+
+/* Options that would change nothing are refused: their writer believes that they do. */
+static int check_options(const tokenize_options *o, size_t text_count)
+{
+    if ((text_count > 0) == (o->file != NULL))
+        return complain(o->file ? "both are given, wanted texts or --file"
+                                : "no text is given, wanted texts or --file");
+    if (!o->file && (o->format_given || o->text_column_given || o->text_pair_column))
+        return complain("--format, --text-column and --text-pair-column say how --file is read, and there is none");
+    if (o->text_pair && o->text_pair_column)
+        return complain("--text-pair and --text-pair-column are both given, wanted one of them");
+    return -1;
+}
+
 int tuff__cmd_tokenize(int argc, char **argv)
 {
     tokenize_options o = {.format = "auto", .text_column = "text"};
@@ -197,10 +222,13 @@ int tuff__cmd_tokenize(int argc, char **argv)
         {.name = "format",
          .kind = TUFF__ARG_CHOICE,
          .value = &o.format,
-         .choices = "auto|text|csv|tsv|jsonl|json",
-         .help = "how the file is written (default: by its name's extension, else one text a line)"},
+         .choices = "auto|text|csv|tsv|tsv-raw|jsonl|json",
+         .given = &o.format_given,
+         .help = "how the file is written, tsv-raw for quotes that are text (default: by its name's extension, else "
+                 "one text a line)"},
         {.name = "text-column",
          .value = &o.text_column,
+         .given = &o.text_column_given,
          .metavar = "NAME",
          .help = "the table's column with the texts (default: text)"},
         {.name = "text-pair-column",
@@ -241,9 +269,8 @@ int tuff__cmd_tokenize(int argc, char **argv)
     const int code = tuff__args_parse(&args, argc, argv);
     if (code >= 0)
         return code;
-    if ((args.positional_count > 1) == (o.file != NULL)) {
-        fprintf(stderr, "tuff: tokenize: %s, wanted texts or --file\n", o.file ? "both are given" : "no text is given");
-        return 2;
-    }
+    const int refused = check_options(&o, args.positional_count - 1);
+    if (refused >= 0)
+        return refused;
     return tokenize(&o, &args) == TUFF_SUCCESS ? 0 : tuff__report_failure();
 }
