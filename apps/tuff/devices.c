@@ -155,7 +155,32 @@ static void print_verdicts(const tuff_device *device, const tuff__prover_row *ro
         puts("  one kernel for every operator: there is nothing to choose");
 }
 
-static tuff_status prove(const char *name)
+static tuff_status print_verdicts_json(const tuff_device *device, const tuff__prover_row *rows, size_t count)
+{
+    char option[32];
+    tuff__json_writer writer = {0};
+    const tuff_device_properties *d = tuff_device_get_properties(device);
+    tuff__json_begin_object(&writer);
+    tuff__json_put_string(&writer, "device", device_option(d, option));
+    tuff__json_put_string(&writer, "name", d->name);
+    tuff__json_put_string(&writer, "driver", d->driver);
+    tuff__json_key(&writer, "kernels");
+    tuff__json_begin_array(&writer);
+    for (size_t i = 0; i < count; i++) {
+        tuff__json_begin_object(&writer);
+        tuff__json_put_string(&writer, "op", rows[i].op);
+        tuff__json_put_string(&writer, "variant", rows[i].variant);
+        tuff__json_put_string(&writer, "verdict", tuff__verdict_name(rows[i].verdict));
+        tuff__json_put_double(&writer, "seconds", rows[i].seconds);
+        tuff__json_put_string(&writer, "reason", rows[i].reason);
+        tuff__json_end_object(&writer);
+    }
+    tuff__json_end_array(&writer);
+    tuff__json_end_object(&writer);
+    return tuff__json_finish_line(&writer, stdout, "standard output");
+}
+
+static tuff_status prove(const char *name, bool json)
 {
     const tuff_device_create_info info = {.device = name};
     tuff_device *device = NULL;
@@ -164,7 +189,9 @@ static tuff_status prove(const char *name)
     tuff_status status = tuff_device_create(&info, &device);
     if (status == TUFF_SUCCESS)
         status = tuff__prove_all(device, &rows, &count);
-    if (status == TUFF_SUCCESS)
+    if (status == TUFF_SUCCESS && json)
+        status = print_verdicts_json(device, rows, count);
+    else if (status == TUFF_SUCCESS)
         print_verdicts(device, rows, count);
     tuff__free(rows);
     tuff_device_destroy(device);
@@ -199,7 +226,10 @@ int tuff__cmd_devices(int argc, char **argv)
          .value = &device,
          .metavar = "DEVICE",
          .help = "with --prove: cpu, reference, vulkan, vulkan:N or part of a name (default: the one marked *)"},
-        {.name = "json", .kind = TUFF__ARG_FLAG, .value = &json, .help = "print the list as one line of JSON"},
+        {.name = "json",
+         .kind = TUFF__ARG_FLAG,
+         .value = &json,
+         .help = "print the list, or the verdicts, as one line of JSON"},
         {0},
     };
     tuff__args args = {
@@ -216,5 +246,5 @@ int tuff__cmd_devices(int argc, char **argv)
         fputs("tuff: devices: --device goes with --prove; without it all devices are listed\n", stderr);
         return 2;
     }
-    return (proves ? prove(device) : list(json)) == TUFF_SUCCESS ? 0 : tuff__report_failure();
+    return (proves ? prove(device, json) : list(json)) == TUFF_SUCCESS ? 0 : tuff__report_failure();
 }
