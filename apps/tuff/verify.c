@@ -134,6 +134,19 @@ static tuff_status write_files(const tuff_verify_report *report, const verify_op
     return TUFF_SUCCESS;
 }
 
+static tuff_status print_memory(const tuff_device *device, const char *dir, const tuff_verify_info *info)
+{
+    const double mebibyte = 1048576;
+    tuff_memory_estimate memory;
+    TUFF_TRY(tuff__verify_memory(dir, info, &memory));
+    printf("memory needed on %s: %.1f MiB (weights %.1f, gradients %.1f, AdamW %.1f, activations %.1f)\n",
+           tuff_device_get_properties(device)->name, (double)memory.total / mebibyte,
+           (double)memory.weights / mebibyte, (double)memory.gradients / mebibyte, (double)memory.optimizer / mebibyte,
+           (double)memory.activations / mebibyte);
+    fflush(stdout);
+    return TUFF_SUCCESS;
+}
+
 static tuff_status verify(const verify_options *o, const char *model, size_t *out_failures)
 {
     const tuff_verify_info info = {
@@ -150,6 +163,8 @@ static tuff_status verify(const verify_options *o, const char *model, size_t *ou
     tuff_status status = tuff_model_find(model, &dir);
     if (status == TUFF_SUCCESS)
         status = tuff_device_create(&(tuff_device_create_info){.device = o->device}, &device);
+    if (status == TUFF_SUCCESS)
+        status = print_memory(device, dir, &info);
     if (status == TUFF_SUCCESS)
         status = tuff_verify_model(device, dir, &info, on_record, &p, &report);
     clear_progress(&p);
@@ -185,12 +200,13 @@ static int parse(verify_options *o, int argc, char **argv, const char **out_mode
         {"junit", TUFF__ARG_STRING, &o->junit, NULL, 0, 0, "FILE", "the same as JUnit XML, for CI systems", NULL},
         {"html", TUFF__ARG_STRING, &o->html, NULL, 0, 0, "FILE", "the same as one page that needs nothing else", NULL},
         {"verbose", TUFF__ARG_FLAG, &o->verbose, NULL, 0, 0, NULL, "print every result as it comes", NULL},
-        {"allowances", TUFF__ARG_FLAG, &o->allowances, NULL, 0, 0, NULL, NULL, NULL}, /* for docs/numerics.md */
+        {"allowances", TUFF__ARG_FLAG, &o->allowances, NULL, 0, 0, NULL,
+         "print what each operator's results may be off by, the table of docs/numerics.md; takes no MODEL", NULL},
         {0},
     };
     tuff__args args = {
         .command = "verify",
-        .usage = "MODEL",
+        .usage = "MODEL | --allowances",
         .summary = "Runs every operator of a model on a device and on the CPU reference, from the same inputs, and "
                    "compares every element of every result. Leaves with 1 when one is outside its allowance. MODEL is "
                    "a Hugging Face folder or the id of one in the local cache.",
@@ -203,6 +219,10 @@ static int parse(verify_options *o, int argc, char **argv, const char **out_mode
         return code;
     if (args.positional_count == 0) {
         fputs("tuff verify: something is missing; usage: tuff verify MODEL (tuff verify --help)\n", stderr);
+        return 2;
+    }
+    if (o->steps && !o->train) {
+        fputs("tuff verify: --steps goes with --train (tuff verify --help)\n", stderr);
         return 2;
     }
     *out_model = args.positionals[0];

@@ -57,7 +57,7 @@ typedef bool (*tuff_verify_fn)(void *user, const tuff_verify_record *record);
 
 /* Loads the model folder `dir` on `device` (and, with train, on the reference) and verifies. A disagreement is no failure of
  * this function: ask the report. Errors are those of loading and of the device, and INVALID_FILE naming a
- * parameter that is not finite. */
+ * parameter that is not finite; OUT_OF_DEVICE_MEMORY, before anything is taken, where the computed need is more. */
 TUFF_API tuff_status tuff_verify_model(tuff_device *device, const char *dir, const tuff_verify_info *info,
                                        tuff_verify_fn progress, void *user, tuff_verify_report **out_report);
 TUFF_API void tuff_verify_report_destroy(tuff_verify_report *report);

@@ -436,9 +436,37 @@ static tuff_status verify_steps(verification *v)
 
 /* -- all ---------------------------------------------------------------------------------------------------------- */
 
+static void apply_defaults(tuff_verify_info *info)
+{
+    info->steps = info->steps ? info->steps : 3;
+    info->batch_size = info->batch_size ? info->batch_size : 3;
+    info->sequence_length = info->sequence_length ? info->sequence_length : 20;
+}
+
+tuff_status tuff__verify_memory(const char *dir, const tuff_verify_info *info, tuff_memory_estimate *out_memory)
+{
+    tuff_model *model = NULL;
+    tuff_verify_info wanted = info ? *info : (tuff_verify_info){0};
+    apply_defaults(&wanted);
+    TUFF_TRY(tuff_model_describe(dir, &model));
+    const uint64_t positions = (uint64_t)tuff_model_get_config(model)->max_position_embeddings;
+    const uint32_t length = wanted.sequence_length > positions ? (uint32_t)positions : wanted.sequence_length;
+    tuff_model_estimate_memory(model, wanted.batch_size, length, wanted.train, out_memory);
+    tuff_model_destroy(model);
+    return TUFF_SUCCESS;
+}
+
+static tuff_status check_memory(const verification *v)
+{
+    tuff_memory_estimate memory;
+    TUFF_TRY(tuff__verify_memory(v->dir, &v->info, &memory));
+    return tuff__memory_check(v->device, &memory, "verification", "batch_size or sequence_length");
+}
+
 static tuff_status verify_all(verification *v)
 {
     tuff_model *model = NULL;
+    TUFF_TRY(check_memory(v));
     tuff_status status =
         tuff_model_create(v->device, v->dir, &(tuff_model_create_info){.seed = v->info.seed}, &model);
     if (status == TUFF_SUCCESS)
@@ -465,9 +493,7 @@ tuff_status tuff_verify_model(tuff_device *device, const char *dir, const tuff_v
         return tuff__fail_memory("verify", sizeof *report);
     verification v = {.device = device, .dir = dir, .info = info ? *info : (tuff_verify_info){0},
                       .progress = progress, .user = user, .report = report};
-    v.info.steps = v.info.steps ? v.info.steps : 3;
-    v.info.batch_size = v.info.batch_size ? v.info.batch_size : 3;
-    v.info.sequence_length = v.info.sequence_length ? v.info.sequence_length : 20;
+    apply_defaults(&v.info);
     const double begin = tuff__clock_seconds();
     tuff_status status = verify_all(&v);
     report->device = *tuff_device_get_properties(device);

@@ -3,6 +3,7 @@
 #define TUFF_RUNTIME_VERIFY_H
 
 #include "../alloc.h"
+#include "tuff/model.h"
 #include "tuff/verify.h"
 
 #include <stdio.h>
@@ -16,6 +17,9 @@ struct tuff_verify_report {
     tuff_verify_info info;
     double seconds;
 };
+
+/* verify.c: what the device needs for it, computed from config.json alone. */
+tuff_status tuff__verify_memory(const char *dir, const tuff_verify_info *info, tuff_memory_estimate *out_memory);
 
 /* -- report.c: the records seen together --------------------------------------------------------------------------- */
 
