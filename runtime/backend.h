@@ -76,6 +76,8 @@ struct tuff_device {
     const tuff__backend *backend;
     tuff__target target;
     tuff_device_properties properties;
+    bool checks;          /* TUFF_CHECK: every operator of every run is held against the reference */
+    const char *dump_dir; /* TUFF_DUMP: where each compiled graph is written; NULL: nowhere */
     struct tuff__prover *prover; /* which kernel variants this device has proven (prove.c); may be NULL */
 };
 

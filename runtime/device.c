@@ -167,6 +167,8 @@ tuff_status tuff_device_create(const tuff_device_create_info *info, tuff_device 
     TUFF_TRY(create_by_name(name, info, out_device));
     tuff_device *device = *out_device;
     tuff__target *target = &device->target;
+    device->checks = tuff__env()->check;
+    device->dump_dir = tuff__env()->dump;
     target->kernel_variant = info->kernel_variant;
     if (info->max_storage_buffer_range && info->max_storage_buffer_range < target->max_storage_buffer_range)
         target->max_storage_buffer_range = info->max_storage_buffer_range;

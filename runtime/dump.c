@@ -3,6 +3,7 @@
 #include "os.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void print_operand(FILE *to, const tuff_graph *graph, uint32_t id)
 {
@@ -79,4 +80,23 @@ tuff_status tuff_graph_dump(const tuff_graph *graph, const char *path, bool dot)
     if (fclose(file) != 0 || failed)
         return tuff__fail(TUFF_ERROR_IO, "%s: could not be written", path);
     return TUFF_SUCCESS;
+}
+
+tuff_status tuff__graph_dump_into(const tuff_graph *graph, const char *dir)
+{
+    TUFF_TRY(tuff__directory_create(dir));
+    for (unsigned number = 1;; number++) {
+        char *text = tuff__asprintf("%s/graph-%u.txt", dir, number);
+        char *dot = tuff__asprintf("%s/graph-%u.dot", dir, number);
+        tuff_status status = text && dot ? TUFF_SUCCESS : tuff__fail_memory("path", strlen(dir));
+        const bool taken = status == TUFF_SUCCESS && tuff__file_exists(text);
+        if (status == TUFF_SUCCESS && !taken)
+            status = tuff_graph_dump(graph, text, false);
+        if (status == TUFF_SUCCESS && !taken)
+            status = tuff_graph_dump(graph, dot, true);
+        tuff__free(text);
+        tuff__free(dot);
+        if (!taken)
+            return status;
+    }
 }

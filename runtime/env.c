@@ -18,22 +18,30 @@ static tuff_log_level parse_log_level(const char *text)
     return TUFF_LOG_WARNING;
 }
 
-static const char *get_nonempty(const char *name)
+/* An empty variable is an unset one. */
+static const char *get(const char *name)
 {
     const char *value = getenv(name);
-    return value && value[0] ? value : NULL;
+    return value && value[0] != '\0' ? value : NULL;
+}
+
+static bool is_on(const char *name)
+{
+    const char *value = get(name);
+    return value && strcmp(value, "0") != 0;
 }
 
 static void read_environment(void)
 {
-    const char *validation = getenv("TUFF_VALIDATION");
     environment = (tuff__environment){
-        .log_level = parse_log_level(getenv("TUFF_LOG")),
-        .device = getenv("TUFF_DEVICE"),
-        .validation = validation && strcmp(validation, "0") != 0 && validation[0] != '\0',
-        .cache_dir = getenv("TUFF_CACHE_DIR"),
-        .hf_hub_cache = get_nonempty("HF_HUB_CACHE"),
-        .hf_home = get_nonempty("HF_HOME"),
+        .log_level = parse_log_level(get("TUFF_LOG")),
+        .device = get("TUFF_DEVICE"),
+        .check = is_on("TUFF_CHECK"),
+        .dump = get("TUFF_DUMP"),
+        .validation = is_on("TUFF_VALIDATION"),
+        .cache_dir = get("TUFF_CACHE_DIR"),
+        .hf_hub_cache = get("HF_HUB_CACHE"),
+        .hf_home = get("HF_HOME"),
     };
 }
 
@@ -48,6 +56,8 @@ const tuff__env_row *tuff__env_rows(void)
     static const tuff__env_row rows[] = {
         {"TUFF_LOG", "error, warning, info, debug", "how much the library says on stderr (default: warning)"},
         {"TUFF_DEVICE", "as --device", "the device a command uses when --device is not given"},
+        {"TUFF_CHECK", "0, 1", "run each operator on the CPU reference too and stop at the first that differs"},
+        {"TUFF_DUMP", "a folder", "write each compiled graph there: graph-N.txt, and graph-N.dot for Graphviz"},
         {"TUFF_VALIDATION", "0, 1", "load Vulkan's validation layer, with synchronization checks"},
         {"TUFF_CACHE_DIR", "a folder", "where compiled pipelines and kernel verdicts are kept"},
         {"HF_HUB_CACHE", "a folder", "where Hugging Face's tools keep models (default: HF_HOME/hub)"},

@@ -7,6 +7,8 @@
 typedef struct tuff__environment {
     tuff_log_level log_level; /* TUFF_LOG=error|warning|info|debug; default warning */
     const char *device;       /* TUFF_DEVICE: what --device says when it is not given; NULL when unset */
+    bool check;               /* TUFF_CHECK=1: every operator of every run on the reference too */
+    const char *dump;         /* TUFF_DUMP: folder for compiled graphs; NULL when unset */
     bool validation;          /* TUFF_VALIDATION=1: Vulkan's validation layer, with synchronization checks */
     const char *cache_dir;    /* TUFF_CACHE_DIR: where pipelines and verdicts are kept; NULL: the system's place */
     const char *hf_hub_cache; /* HF_HUB_CACHE: where Hugging Face's tools keep models; NULL when unset or empty */

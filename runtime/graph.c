@@ -7,6 +7,7 @@
 #include "log.h"
 #include "os.h"
 #include "prove.h"
+#include "walk.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -324,7 +325,8 @@ tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, si
     graph->compiled = true;
     tuff__log(TUFF_LOG_DEBUG, "graph: %u operators in %u levels, %llu bytes of activations", graph->statistics.node_count,
               graph->statistics.level_count, (unsigned long long)graph->statistics.activation_size);
-    return TUFF_SUCCESS;
+    return graph->device->dump_dir && !graph->is_proof ? tuff__graph_dump_into(graph, graph->device->dump_dir)
+                                                       : TUFF_SUCCESS;
 }
 
 /* The slice of a readable or writable tensor, or the reason why not. */
@@ -361,14 +363,19 @@ tuff_status tuff_graph_read(tuff_graph *graph, tuff_tensor tensor, void *data, s
     return tuff_buffer_read(slice.buffer, slice.offset, data, size);
 }
 
-tuff_status tuff_graph_run(tuff_graph *graph)
+tuff_status tuff__graph_replay(tuff_graph *graph)
 {
-    if (!graph->compiled)
-        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: not compiled yet");
     const double begin = tuff__clock_seconds();
     TUFF_TRY(graph->device->backend->program_run(graph->program));
     graph->statistics.last_run_seconds = tuff__clock_seconds() - begin;
     return TUFF_SUCCESS;
+}
+
+tuff_status tuff_graph_run(tuff_graph *graph)
+{
+    if (!graph->compiled)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: not compiled yet");
+    return graph->device->checks && !graph->is_proof ? tuff__walk_check(graph) : tuff__graph_replay(graph);
 }
 
 void tuff_graph_get_statistics(const tuff_graph *graph, tuff_graph_statistics *out_statistics)

@@ -51,6 +51,7 @@ struct tuff_graph {
     char error_text[1024];
     uint32_t next_site;
     uint32_t step_parameters; /* value id, 0 before it is asked for */
+    bool is_proof; /* of a kernel, which may be wrong: not checked, not dumped */
     /* compiled */
     bool compiled;
     tuff_op_call *calls; /* in execution order */
@@ -75,6 +76,11 @@ void tuff__graph_fuse(tuff_graph *graph);
 
 /* plan.c: assigns levels and order, places every value; fills calls, buffers, statistics. */
 tuff_status tuff__graph_plan(tuff_graph *graph);
+
+/* One run of the program, timed; tuff_graph_run without TUFF_CHECK. */
+tuff_status tuff__graph_replay(tuff_graph *graph);
+/* dump.c: writes both forms into `dir`, under the first number that is free there. */
+tuff_status tuff__graph_dump_into(const tuff_graph *graph, const char *dir);
 
 /* Operator call of a node, without memory: what infer, workspace and fusing look at. */
 void tuff__graph_describe(const tuff_graph *graph, const tuff__node *node, tuff_op_call *out_call);

@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "compare.h"
 #include "env.h"
+#include "graph.h"
 #include "log.h"
 #include "os.h"
 #if TUFF_WITH_VULKAN
@@ -200,6 +201,7 @@ static tuff_status prepare(const tuff_op_desc *op, const tuff__proof *proof, pro
 static tuff_status run_on_device(tuff_device *device, const tuff__proof *proof, proof_run *run)
 {
     TUFF_TRY(tuff_graph_create(device, &run->graph));
+    run->graph->is_proof = true;
     for (uint32_t i = 0; i < proof->input_count; i++)
         if (run->call.inputs[i].present)
             run->inputs[i] = tuff_graph_input(run->graph, "proof", TUFF_F32, proof->inputs[i]);

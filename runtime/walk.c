@@ -1,4 +1,5 @@
-/* walk.c: owns the comparison of a compiled graph with the reference, operator by operator and as a whole. */
+/* walk.c: owns the comparison of a compiled graph with the reference, operator by operator and as a whole, and what
+ * TUFF_CHECK makes of it. */
 #include "walk.h"
 
 #include <string.h>
@@ -184,7 +185,7 @@ static tuff_status replay(walk *w)
         TUFF_TRY(tuff_buffer_write(w->before[i].slice.buffer, w->before[i].slice.offset, w->before[i].data,
                                    (size_t)w->before[i].slice.size));
     TUFF_TRY(scramble(w->graph));
-    TUFF_TRY(tuff_graph_run(w->graph));
+    TUFF_TRY(tuff__graph_replay(w->graph));
     tuff__walk_record record = {.op = "replay", .variant = "", .label = "the whole graph in one submit",
                                 .dtype = TUFF_I32, .seconds = w->graph->statistics.last_run_seconds};
     for (size_t i = 0; i < w->after_count && !w->stopped; i++) {
@@ -224,4 +225,33 @@ tuff_status tuff__walk_graph(tuff_graph *graph, tuff__walk_fn visit, void *user)
     free_saved(w.before, w.before_count);
     free_saved(w.after, w.after_count);
     return status;
+}
+
+/* -- TUFF_CHECK --------------------------------------------------------------------------------------------------- */
+
+typedef struct check {
+    const tuff_graph *graph;
+    tuff_status status;
+} check;
+
+static bool stop_at_wrong(void *user, const tuff__walk_record *record)
+{
+    check *c = user;
+    char words[256], shape[TUFF__SHAPE_TEXT];
+    if (record->comparison.bad == 0)
+        return true;
+    tuff__comparison_text(&record->comparison, &record->shape, words);
+    c->status = tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "check: %s%s%s at %s, result %u, %s %s, on %s: %s",
+                           record->op, record->variant[0] ? " " : "", record->variant,
+                           record->label[0] ? record->label : "the top level", record->output,
+                           tuff__dtype_name(record->dtype), tuff__shape_text(&record->shape, shape),
+                           c->graph->device->properties.name, words);
+    return false;
+}
+
+tuff_status tuff__walk_check(tuff_graph *graph)
+{
+    check c = {.graph = graph, .status = TUFF_SUCCESS};
+    const tuff_status status = tuff__walk_graph(graph, stop_at_wrong, &c);
+    return status == TUFF_SUCCESS ? c.status : status;
 }

@@ -23,6 +23,10 @@ typedef struct tuff__walk_record {
 /* `record` is valid for the call. Returning false ends the walk early. */
 typedef bool (*tuff__walk_fn)(void *user, const tuff__walk_record *record);
 
+/* In place of a run: the walk, which ends with the first result that is not right. FEATURE_NOT_PRESENT then says
+ * operator, place, shape, device, element, what it has, what is wanted and allowed. */
+tuff_status tuff__walk_check(tuff_graph *graph);
+
 /* The graph's inputs must be written and its external memory be as before a run; both are as after one run afterwards. */
 tuff_status tuff__walk_graph(tuff_graph *graph, tuff__walk_fn visit, void *user);
 

@@ -3,6 +3,7 @@
  * no failure touches an earlier output. Exit codes: 0 done, 1 could not be done, 2 not understood.
  */
 #include "check_file.h"
+#include "env.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "tuff/tuff.h"
@@ -164,6 +165,7 @@ static void test_values(void **state)
     check_refused("verify a --steps", 2, "--steps wants a value");
     check_refused("verify a --steps 0", 2, "wanted a whole number between 1 and 1000");
     check_refused("verify a --steps 1.5", 2, "--steps is '1.5'");
+    check_refused("verify a --steps 2", 2, "--steps goes with --train");
     check_refused("verify a --train=yes", 2, "--train takes no value");
     check_refused("bench --filter no-such-case --device cpu", 1, "'no-such-case'");
     check_refused("verify no/such/folder --device cpu", 1, "no/such/folder");
@@ -177,6 +179,7 @@ static void test_verify(void **state)
     check_done(words("verify " MODEL " --train --steps 1 --device cpu --json %s --junit %s --html %s",
                      tuff__check_path("v.json"), tuff__check_path("v.xml"), tuff__check_path("v.html")));
     assert_non_null(strstr(said, "agree with the CPU reference"));
+    assert_ptr_equal(strstr(said, "memory needed on cpu: "), said);
     assert_non_null(strstr(said, "attention_backward_q"));
     static const char *const starts[][2] = {{"v.json", "{"}, {"v.xml", "<?xml"}, {"v.html", "<!DOCTYPE html>"}};
     for (size_t i = 0; i < 3; i++) {
@@ -216,6 +219,48 @@ static void test_bench_profile(void **state)
                   "no/such/folder/t.json");
     check_refused("bench --device cpu --model " TUFF_TEST_DIR "/golden/models/tanh_head6_body --filter training", 1,
                   "no sequence classification head");
+}
+
+/* -- the environment ---------------------------------------------------------------------------------------------- */
+
+/* What tuff --help prints, and the document with it. */
+static void test_environment_table(void **state)
+{
+    (void)state;
+    char *document = read_text(TUFF_TEST_DIR "/../docs/environment.md");
+    size_t count = 0;
+    check_done("--help");
+    for (const tuff__env_row *row = tuff__env_rows(); row->name; row++, count++) {
+        const char *line = words("| `%s` | %s | %s |\n", row->name, row->values, row->meaning);
+        if (!strstr(document, line))
+            fail_msg("docs/environment.md lacks %s", line);
+        assert_non_null(strstr(said, words("  %-16s %s (%s)\n", row->name, row->meaning, row->values)));
+    }
+    size_t documented = 0;
+    for (const char *at = document; (at = strstr(at, "| `TUFF_")); at++)
+        documented++;
+    assert_int_equal(documented, count);
+    tuff__free(document);
+}
+
+static void test_check_and_dump(void **state)
+{
+    (void)state;
+    const char *command = "run text-classification " MODEL " hello --device cpu";
+    check_done(command);
+    char *plain = tuff__strdup(said);
+    assert_int_equal(run_after(words("TUFF_CHECK=1 TUFF_DUMP=%s", tuff__check_path("dump")), command), 0);
+    assert_string_equal(said, plain); /* it diagnoses: the answer is the same */
+    tuff__free(plain);
+    char *text = read_text(tuff__check_path("dump/graph-1.txt"));
+    char *dot = read_text(tuff__check_path("dump/graph-1.dot"));
+    assert_non_null(strstr(text, "bert.encoder.layer.1.attention.self"));
+    assert_int_equal(strncmp(dot, "digraph tuff {", 14), 0);
+    tuff__free(text);
+    tuff__free(dot);
+    assert_false(tuff__file_exists(tuff__check_path("dump/graph-2.txt")));
+    assert_int_equal(run_after(words("TUFF_DUMP=%s", tuff__check_path("dump")), command), 0);
+    assert_true(tuff__file_exists(tuff__check_path("dump/graph-2.txt")));
 }
 
 /* The table in docs/numerics.md is the one that the operators have. */
@@ -443,7 +488,8 @@ int main(void)
         cmocka_unit_test(test_help),          cmocka_unit_test(test_version),
         cmocka_unit_test(test_unknown),       cmocka_unit_test(test_values),
         cmocka_unit_test(test_verify),        cmocka_unit_test(test_allowance_table),
-        cmocka_unit_test(test_bench_profile),
+        cmocka_unit_test(test_bench_profile), cmocka_unit_test(test_environment_table),
+        cmocka_unit_test(test_check_and_dump),
         cmocka_unit_test(test_broken_models), cmocka_unit_test(test_broken_tables),
         cmocka_unit_test(test_devices),       cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_output),   cmocka_unit_test(test_too_little_memory),

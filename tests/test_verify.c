@@ -13,6 +13,7 @@
 #include "io/json.h"
 #include "model/model.h"
 #include "prove.h"
+#include "tuff/train.h"
 #if TUFF_WITH_VULKAN
 #include "vk/vk_pipeline.h"
 #endif
@@ -362,6 +363,43 @@ static void test_stale_replay(void **state)
             fail_msg("%s left out of the replay: nothing is called wrong", ops[i]);
         tuff_verify_report_destroy(report);
     }
+}
+
+/* TUFF_CHECK: a run that meets a wrong operator ends there, and says which. */
+static void test_sabotage_under_check(void **state)
+{
+    (void)state;
+    static const int32_t ids[6] = {2, 10, 11, 3, 12, 3}, lengths[1] = {6}, labels[1] = {1};
+    static const char *const ops[] = {"layer_norm", "attention_backward_q", "adamw"};
+    const tuff_batch batch = {
+        .count = 1, .max_length = 6, .input_ids = ids, .lengths = lengths, .labels = labels};
+    const tuff_trainer_create_info info = {.total_steps = 5};
+    tuff_model *model = NULL;
+    assert_int_equal(tuff_model_load(device, SMALL, &model), TUFF_SUCCESS);
+    for (size_t i = 0; i <= sizeof ops / sizeof ops[0]; i++) {
+        tuff_trainer *trainer = NULL;
+        const bool harmed = i < sizeof ops / sizeof ops[0];
+        begin_sabotage(harmed ? ops[i] : NULL, 0, HARM_OFF, true);
+        device->checks = true;
+        assert_int_equal(tuff_trainer_create(model, &info, &trainer), TUFF_SUCCESS);
+        const tuff_status status = tuff_trainer_step(trainer, &batch, 1, NULL);
+        device->checks = false;
+        tuff_trainer_destroy(trainer);
+        end_sabotage();
+        if (!harmed) {
+            assert_int_equal(status, TUFF_SUCCESS);
+            continue;
+        }
+        char begin[64], place[320];
+        snprintf(begin, sizeof begin, "check: %s", ops[i]);
+        snprintf(place, sizeof place, " at %s, result 0, f32 [", sabotage.label);
+        tuff__check_failed(status, TUFF_ERROR_FEATURE_NOT_PRESENT, begin);
+        tuff__check_failed(status, TUFF_ERROR_FEATURE_NOT_PRESENT, place);
+        tuff__check_failed(status, TUFF_ERROR_FEATURE_NOT_PRESENT, device->properties.name);
+        tuff__check_failed(status, TUFF_ERROR_FEATURE_NOT_PRESENT, "1 of ");
+        assert_int_equal(sabotage.hits, 1); /* nothing ran after it */
+    }
+    tuff_model_destroy(model);
 }
 
 static bool stop_at_third(void *user, const tuff_verify_record *record)
@@ -776,6 +814,7 @@ int main(void)
         cmocka_unit_test(test_sabotaged_operators),
         cmocka_unit_test(test_sabotaged_replay),
         cmocka_unit_test(test_stale_replay),
+        cmocka_unit_test(test_sabotage_under_check),
         cmocka_unit_test(test_fresh_models),
         cmocka_unit_test(test_weights_that_are_no_numbers),
         cmocka_unit_test(test_sabotaged_steps),

@@ -1,6 +1,8 @@
 /* main.c: owns the choice of a subcommand. */
 #include "args.h"
 
+#include "env.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +29,9 @@ static int help(FILE *to)
                 "result against the CPU.\n\nUsage: tuff COMMAND [arguments]\n\nCommands:\n", tuff_version());
     for (const command *c = commands; c->name; c++)
         fprintf(to, "  %-10s %s\n", c->name, c->meaning);
+    fprintf(to, "\nEnvironment:\n");
+    for (const tuff__env_row *row = tuff__env_rows(); row->name; row++)
+        fprintf(to, "  %-16s %s (%s)\n", row->name, row->meaning, row->values);
     fprintf(to, "\n`tuff COMMAND --help` explains one; `tuff --version` prints the version.\n");
     return to == stdout ? 0 : 2;
 }
