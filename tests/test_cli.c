@@ -280,6 +280,275 @@ static void test_allowance_table(void **state)
     tuff__free(document);
 }
 
+/* -- what it answers ---------------------------------------------------------------------------------------------- */
+
+#define EMBEDDER TUFF_TEST_DIR "/golden/models/tanh_head6_body"
+
+/* Line `index` of what was said, as JSON; destroy it. */
+static tuff__json *said_json(size_t index)
+{
+    const char *at = said;
+    for (size_t i = 0; i < index; i++) {
+        at = strchr(at, '\n');
+        assert_non_null(at);
+        at++;
+    }
+    tuff__json *json = NULL;
+    const char *end = strchr(at, '\n');
+    assert_non_null(end);
+    if (tuff__json_parse("standard output", at, (size_t)(end - at), NULL, &json) != TUFF_SUCCESS)
+        fail_msg("%s: %.*s", tuff_last_error(), (int)(end - at), at);
+    return json;
+}
+
+static void check_numbers(const tuff__json *json, const char *key, const char *wanted)
+{
+    char found[256] = "";
+    const cJSON *item;
+    cJSON_ArrayForEach(item, tuff__json_find(json->root, key))
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%d ", item->valueint);
+    assert_string_equal(found, wanted);
+}
+
+static void test_tokenize_json(void **state)
+{
+    (void)state;
+    assert_int_equal(tuff__directory_create(tuff__check_path("words")), TUFF_SUCCESS);
+    tuff__check_write_text(tuff__check_path("words/vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nab\n##c\nd\n");
+    check_done(words("tokenize %s 'abc d' --text-pair 'D x' --json", tuff__check_path("words")));
+    assert_int_equal(line_count(said), 1);
+    tuff__json *json = said_json(0);
+    check_numbers(json, "input_ids", "2 5 6 7 3 7 1 3 ");
+    check_numbers(json, "token_type_ids", "0 0 0 0 0 1 1 1 ");
+    check_numbers(json, "attention_mask", "1 1 1 1 1 1 1 1 ");
+    const cJSON *offsets = tuff__json_find(json->root, "offset_mapping"), *piece = cJSON_GetArrayItem(offsets, 2);
+    assert_int_equal(cJSON_GetArraySize(offsets), 8);
+    assert_int_equal(cJSON_GetArrayItem(piece, 0)->valueint, 2);
+    assert_int_equal(cJSON_GetArrayItem(piece, 1)->valueint, 3);
+    tuff__json_destroy(json);
+    tuff__check_write_text(tuff__check_path("raw.tsv"), "text\tn\n\"ab\t1\nd\t2\n");
+    check_done(words("tokenize %s --file %s --format tsv-raw --json --no-special-tokens", tuff__check_path("words"),
+                     tuff__check_path("raw.tsv")));
+    json = said_json(0);
+    check_numbers(json, "input_ids", "1 5 ");
+    tuff__json_destroy(json);
+}
+
+/* The answer to text `index` is that of the command's argument `text`, to the last digit. */
+static void check_answer(const char *arguments, size_t index, const char *text)
+{
+    char *file_answers = tuff__strdup(said);
+    assert_non_null(file_answers);
+    const char *line = file_answers;
+    for (size_t i = 0; i < index; i++)
+        line = strchr(line, '\n') + 1;
+    check_done(words("%s '%s'", arguments, text));
+    if (strncmp(line, said, strlen(said)) != 0)
+        fail_msg("text %zu: %.80s, alone: %s", index, line, said);
+    tuff__free(said);
+    said = file_answers;
+}
+
+static void test_run_files(void **state)
+{
+    (void)state;
+    static const char run_one[] = "run text-classification " MODEL " --device cpu --batch-size 1 --json";
+    static const struct {
+        const char *name, *content, *options;
+    } files[] = {
+        {"lines.txt", "the market\n\nhello, you\n", ""},
+        {"table.csv", "n,title\n1,the market\n2,\n3,\"hello, you\"\n", "--text-column title"},
+        {"table.jsonl", "{\"title\": \"the market\"}\n{\"title\": \"\"}\n{\"title\": \"hello, you\"}\n",
+         "--text-column title"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        tuff__check_write_text(tuff__check_path(files[i].name), files[i].content);
+        check_done(words("%s --file %s %s", run_one, tuff__check_path(files[i].name), files[i].options));
+        assert_int_equal(line_count(said), 3);
+        for (size_t k = 0; k < 3; k++) {
+            tuff__json *json = said_json(k);
+            const cJSON *best = cJSON_GetArrayItem(json->root, 0);
+            assert_int_equal(cJSON_GetArraySize(json->root), 1);
+            assert_true(tuff__json_find(best, "label")->valuestring[0] != '\0');
+            assert_true(tuff__json_find(best, "score")->valuedouble > 1.0 / 3);
+            tuff__json_destroy(json);
+        }
+        check_answer(run_one, 0, "the market");
+        check_answer(run_one, 1, "");
+        check_answer(run_one, 2, "hello, you");
+    }
+    tuff__check_write_text(tuff__check_path("pairs.csv"), "text,second\nthe market,the team wins\nthe market,\n");
+    check_done(words("%s --file %s --text-pair-column second --top-k 3", run_one, tuff__check_path("pairs.csv")));
+    tuff__json *pair = said_json(0), *golden = NULL;
+    assert_int_equal(tuff__json_load(MODEL "/golden.json", NULL, &golden), TUFF_SUCCESS);
+    const cJSON *wanted = tuff__json_find(tuff__json_find(golden->root, "pipeline"), "pair");
+    for (int i = 0; i < 3; i++) {
+        const cJSON *one = cJSON_GetArrayItem(pair->root, i), *other = cJSON_GetArrayItem(wanted, i);
+        assert_string_equal(tuff__json_find(one, "label")->valuestring, tuff__json_find(other, "label")->valuestring);
+        assert_true(fabs(tuff__json_find(one, "score")->valuedouble - tuff__json_find(other, "score")->valuedouble) <
+                    1e-5);
+    }
+    tuff__json_destroy(pair);
+    tuff__json_destroy(golden);
+}
+
+/* Every number of the embedding, with the digits that tell it from its neighbours. */
+static void test_run_embeddings(void **state)
+{
+    (void)state;
+    tuff_device *device = NULL;
+    tuff_feature_extraction *pipeline = NULL;
+    tuff_features features;
+    const tuff_text text = {"the market is up", 16};
+    assert_int_equal(tuff_device_create(&(tuff_device_create_info){.device = "cpu"}, &device), TUFF_SUCCESS);
+    assert_int_equal(tuff_feature_extraction_create(device, EMBEDDER, NULL, &pipeline), TUFF_SUCCESS);
+    assert_int_equal(tuff_feature_extraction_run(pipeline, &text, NULL, 1, &features), TUFF_SUCCESS);
+    for (int named = 0; named < 3; named++) { /* the folder's pooling, the same by name, and without its Normalize */
+        check_done(words("run feature-extraction " EMBEDDER " 'the market is up' --device cpu --json %s",
+                         named == 2 ? "--no-normalize" : named ? "--pooling mean" : ""));
+        tuff__json *json = said_json(0);
+        assert_int_equal(cJSON_GetArraySize(json->root), 24);
+        double squares = 0;
+        for (int i = 0; i < 24; i++) {
+            const double value = cJSON_GetArrayItem(json->root, i)->valuedouble;
+            assert_true(named == 2 || (float)value == features.values[i]);
+            squares += value * value;
+        }
+        assert_int_equal(fabs(squares - 1) < 1e-5, named != 2);
+        tuff__json_destroy(json);
+    }
+    tuff_free(features.values);
+    tuff_feature_extraction_destroy(pipeline);
+    tuff_device_destroy(device);
+}
+
+/* Options that would change nothing. */
+static void test_options_that_cannot_apply(void **state)
+{
+    (void)state;
+    tuff__check_write_text(tuff__check_path("some.csv"), "text,label\na,x\nb,y\n");
+    char train[300]; /* with the second names */
+    snprintf(train, sizeof train, "train --model-name-or-path m --train_file %s --output o",
+             tuff__check_path("some.csv"));
+    check_refused("run text-classification m a --pooling mean", 2, "are feature-extraction's");
+    check_refused("run text-classification m a --no-normalize", 2, "are feature-extraction's");
+    check_refused("run feature-extraction m a --top-k 2", 2, "are text-classification's");
+    check_refused("run feature-extraction m a --function-to-apply none", 2, "are text-classification's");
+    check_refused("run feature-extraction m a --normalize --no-normalize", 2, "are both given");
+    check_refused("run text-classification m a --text-pair-column b", 2, "how --file is read");
+    check_refused("run text-classification m a --format csv", 2, "how --file is read");
+    check_refused("tokenize m a --text-column b", 2, "how --file is read");
+    check_refused("tokenize m --file f --text-pair a --text-pair-column b", 2, "wanted one of them");
+    check_refused(words("%s --eval-steps 3", train), 2, "--eval-steps goes with --eval-strategy steps");
+    check_refused(words("%s --save-steps 3 --save-strategy epoch", train), 2, "goes with --save-strategy steps");
+    check_refused(words("%s --metric-for-best-model f1", train), 2, "goes with --load-best-model-at-end");
+    check_refused(words("%s --eval-strategy epoch --device cpu", train), 1, "which needs an eval_file");
+}
+
+/* -- what it trains ----------------------------------------------------------------------------------------------- */
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, part)); text += strlen(part))
+        count++;
+    return count;
+}
+
+/* Every tag that opens closes, in order; void elements and what SVG closes itself apart. */
+static void check_well_formed(const char *html)
+{
+    char open[16][16];
+    size_t depth = 0;
+    for (const char *at = strchr(html, '<'); at; at = strchr(at + 1, '<')) {
+        const bool closes = at[1] == '/';
+        const char *name = at + 1 + closes, *end = strchr(at, '>');
+        const size_t length = strcspn(name, " />");
+        assert_non_null(end);
+        if (at[1] == '!' || end[-1] == '/' || (length == 4 && !strncmp(name, "meta", 4)))
+            continue;
+        assert_true(length > 0 && length < 16 && depth < 16);
+        if (!closes) {
+            snprintf(open[depth++], sizeof open[0], "%.*s", (int)length, name);
+            continue;
+        }
+        assert_true(depth > 0);
+        depth--;
+        if (strlen(open[depth]) != length || strncmp(open[depth], name, length) != 0)
+            fail_msg("</%.*s> closes <%s>", (int)length, name, open[depth]);
+    }
+    assert_int_equal(depth, 0);
+}
+
+#define LEARN "train --model " TRAINING "/initial --train " TRAINING "/train.tsv --eval " TRAINING "/train.tsv "       \
+              "--text_column first --text-pair-column second --label_column class --device cpu --max_steps 4 "         \
+              "--per_device_train_batch_size 4 --logging_steps 1 --eval_strategy steps --eval_steps 2 "
+
+/* A number of the first line of a trained folder's log. */
+static double first_of_log(const char *folder, const char *key)
+{
+    tuff__json *json = NULL;
+    char *log = read_text(tuff__check_path(words("%s/log.jsonl", folder)));
+    double value = 0;
+    assert_int_equal(tuff__json_parse("log", log, strcspn(log, "\n"), NULL, &json), TUFF_SUCCESS);
+    assert_int_equal(tuff__json_number(json, json->root, key, &value), TUFF_SUCCESS);
+    tuff__json_destroy(json);
+    tuff__free(log);
+    return value;
+}
+
+static void learn(const char *folder, const char *options)
+{
+    check_done(words(LEARN "%s --output_dir %s", options, tuff__check_path(folder)));
+}
+
+static void test_train(void **state)
+{
+    (void)state;
+    learn("one", "--seed 3");
+    assert_ptr_equal(strstr(said, "memory needed on cpu: "), said);
+    assert_non_null(strstr(said, "trained 4 updates"));
+    assert_int_equal(count_of(said, "eval_loss"), 3); /* two evaluations and the result */
+    learn("same", "--seed=3");
+    learn("other", "--seed 4");
+    assert_true(first_of_log("one", "loss") == first_of_log("same", "loss"));
+    assert_true(first_of_log("one", "loss") != first_of_log("other", "loss"));
+    /* 0 is a 0, not "the default" */
+    learn("clipped", "--seed 3 --max_grad_norm 1e-12 --learning_rate 1e-3");
+    learn("free", "--seed 3 --max_grad_norm 0 --learning_rate 1e-3");
+    assert_true(first_of_log("free", "grad_norm") == first_of_log("clipped", "grad_norm"));
+    tuff__mapped_file a, b;
+    assert_int_equal(tuff__file_map(tuff__check_path("free/model.safetensors"), &a), TUFF_SUCCESS);
+    assert_int_equal(tuff__file_map(tuff__check_path("clipped/model.safetensors"), &b), TUFF_SUCCESS);
+    assert_true(a.size == b.size && memcmp(a.data, b.data, a.size) != 0);
+    tuff__file_unmap(&a);
+    tuff__file_unmap(&b);
+    learn("dropped", "--seed 3 --dropout 0.5");
+    learn("kept", "--seed 3 --dropout 0"); /* this model's config.json has 0 too */
+    assert_true(first_of_log("kept", "loss") == first_of_log("one", "loss"));
+    assert_true(first_of_log("dropped", "loss") != first_of_log("one", "loss"));
+
+    char *page = read_text(tuff__check_path("one/log.html"));
+    check_well_formed(page);
+    assert_int_equal(count_of(page, "<svg "), 3); /* loss, evaluation, learning rate */
+    const char *curve = strstr(page, "<polyline"), *points = curve ? strstr(curve, "points=\"") : NULL;
+    assert_non_null(points);
+    const char *stop = strchr(points + 8, '"');
+    size_t logged = 0;
+    for (const char *at = points + 8; at < stop; at++)
+        logged += *at == ',';
+    assert_int_equal(logged, 4);
+    assert_null(strstr(page, "nan"));
+    const char *matrix = strstr(page, "<table>");
+    assert_non_null(matrix);
+    assert_int_equal(count_of(matrix, "<td"), 9); /* 3 labels */
+    unsigned long rows = 0;
+    for (const char *at = matrix; (at = strstr(at, "<td")); at++)
+        rows += strtoul(strchr(at, '>') + 1, NULL, 10);
+    assert_int_equal(rows, 26);
+    tuff__free(page);
+}
+
 /* -- models that are not in order --------------------------------------------------------------------------------- */
 
 static const char *const model_files[] = {"config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"};
@@ -489,7 +758,9 @@ int main(void)
         cmocka_unit_test(test_unknown),       cmocka_unit_test(test_values),
         cmocka_unit_test(test_verify),        cmocka_unit_test(test_allowance_table),
         cmocka_unit_test(test_bench_profile), cmocka_unit_test(test_environment_table),
-        cmocka_unit_test(test_check_and_dump),
+        cmocka_unit_test(test_check_and_dump), cmocka_unit_test(test_tokenize_json),
+        cmocka_unit_test(test_run_files),     cmocka_unit_test(test_run_embeddings),
+        cmocka_unit_test(test_train),         cmocka_unit_test(test_options_that_cannot_apply),
         cmocka_unit_test(test_broken_models), cmocka_unit_test(test_broken_tables),
         cmocka_unit_test(test_devices),       cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_output),   cmocka_unit_test(test_too_little_memory),

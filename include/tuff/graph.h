@@ -79,7 +79,8 @@ TUFF_API void tuff_graph_backward(tuff_graph *graph, tuff_tensor loss, const tuf
 TUFF_API tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, size_t count);
 /* `size` is the tensor's size in bytes. */
 TUFF_API tuff_status tuff_graph_write(tuff_graph *graph, tuff_tensor input, const void *data, size_t size);
-TUFF_API tuff_status tuff_graph_run(tuff_graph *graph); /* finished on return; allocates nothing, but under TUFF_CHECK */
+/* Finished on return; allocates nothing, but under TUFF_CHECK. */
+TUFF_API tuff_status tuff_graph_run(tuff_graph *graph);
 TUFF_API tuff_status tuff_graph_read(tuff_graph *graph, tuff_tensor tensor, void *data, size_t size);
 
 typedef struct tuff_graph_statistics {
