@@ -197,10 +197,11 @@ static void describe_library(tuff__library *library)
 }
 
 /* OpenBLAS asks again without end for a work buffer (32 MiB for each thread that calls it) that it does not get, so a
- * process that may not have much memory goes without it. 64 MiB: the library itself and what it allocates at first. */
+ * process that may not have much memory goes without it. 64 MiB: the library itself and what it allocates at first.
+ * 128 MiB for each thread: glibc maps as much to place a thread's heap, at any time, and may do so first. */
 static bool has_room(void)
 {
-    return tuff__has_address_space(((size_t)64 << 20) + ((size_t)tuff__cpu_count() + 1) * ((size_t)32 << 20));
+    return tuff__has_address_space(((size_t)64 << 20) + ((size_t)tuff__cpu_count() + 1) * ((size_t)160 << 20));
 }
 
 static void load_cblas(void)
