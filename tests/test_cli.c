@@ -650,6 +650,33 @@ static void test_broken_tables(void **state)
                   "UTF-8");
 }
 
+/* A text that the tokenizer refuses is named by its line, however the texts were put together on the way. */
+static void test_named_lines(void **state)
+{
+    (void)state;
+    enum { LINES = 1500, BAD = 1299 };
+    char lines[300], model[300];
+    copy_model();
+    tuff__check_write_text(tuff__check_path("model/vocab.txt"), "[PAD]\n[CLS]\n[SEP]\n[MASK]\nba\nda\n");
+    snprintf(lines, sizeof lines, "%s", tuff__check_path("many.csv"));
+    snprintf(model, sizeof model, "%s", tuff__check_path("model"));
+    FILE *file = tuff__file_open(lines, "wb");
+    assert_non_null(file);
+    fputs("text\n", file);
+    for (int i = 0; i < LINES; i++)
+        fputs(i == BAD ? "zz\n" : "ba\n", file);
+    assert_int_equal(fclose(file), 0);
+    static const char part[] = "many.csv: line 1301: tokenizer: a word is not in the vocabulary";
+    check_refused(words("run text-classification %s --device cpu --file %s", model, lines), 1, part);
+    check_refused(words("run feature-extraction %s --pooling cls --device cpu --file %s", model, lines), 1, part);
+    check_refused(words("tokenize %s --file %s", model, lines), 1, part);
+    check_refused(words("tokenize %s ba zz", model), 1, "text 2: tokenizer: a word");
+    check_refused(words("run text-classification %s ba zz --device cpu", model), 1, "text 2: tokenizer: a word");
+    tuff__check_write_text(tuff__check_path("table.txt"), "text,label\nba,a\n");
+    check_refused(words("train --model %s --train %s --output-dir o --device cpu", model,
+                        tuff__check_path("table.txt")), 1, "name the format (--format)");
+}
+
 /* -- devices ------------------------------------------------------------------------------------------------------ */
 
 #define NO_VULKAN "VK_ICD_FILENAMES=/nonexistent VK_DRIVER_FILES=/nonexistent VK_LAYER_PATH=/nonexistent"
@@ -762,7 +789,8 @@ int main(void)
         cmocka_unit_test(test_run_files),     cmocka_unit_test(test_run_embeddings),
         cmocka_unit_test(test_train),         cmocka_unit_test(test_options_that_cannot_apply),
         cmocka_unit_test(test_broken_models), cmocka_unit_test(test_broken_tables),
-        cmocka_unit_test(test_devices),       cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_named_lines),   cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_output),   cmocka_unit_test(test_too_little_memory),
     };
     const int failed = cmocka_run_group_tests(tests, create_folder, tuff__check_folder_remove);

@@ -266,11 +266,9 @@ int tuff__cmd_tokenize(int argc, char **argv)
         .min_positionals = 1,
         .max_positionals = SIZE_MAX,
     };
-    const int code = tuff__args_parse(&args, argc, argv);
+    int code = tuff__args_parse(&args, argc, argv);
+    code = code >= 0 ? code : check_options(&o, args.positional_count - 1);
     if (code >= 0)
         return code;
-    const int refused = check_options(&o, args.positional_count - 1);
-    if (refused >= 0)
-        return refused;
     return tokenize(&o, &args) == TUFF_SUCCESS ? 0 : tuff__report_failure();
 }

@@ -556,7 +556,7 @@ static tuff_status fail_no_column(const tuff__table *table, const char *name)
     return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: has no column '%s', only %s%s%s", table->path, name, found,
                       cut ? "..." : "",
                       lines ? ", as it is read as plain lines: for a table whose name does not end in .csv, .tsv, "
-                              ".jsonl or .json, name the format"
+                              ".jsonl or .json, name the format (--format)"
                             : "");
 }
 
