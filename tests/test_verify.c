@@ -489,6 +489,22 @@ static void test_weights_that_are_no_numbers(void **state)
     assert_null(report);
 }
 
+static void test_too_little_memory(void **state)
+{
+    (void)state;
+    tuff_verify_report *report = NULL;
+    tuff_memory_estimate memory;
+    const tuff_verify_info info = {.train = true, .batch_size = 2, .sequence_length = 9};
+    const uint64_t there = device->properties.memory_size;
+    assert_int_equal(tuff__verify_memory(SMALL, &info, &memory), TUFF_SUCCESS);
+    assert_true(memory.gradients > 0);
+    device->properties.memory_size = memory.total - 1;
+    const tuff_status status = tuff_verify_model(device, SMALL, &info, NULL, NULL, &report);
+    device->properties.memory_size = there;
+    tuff__check_failed(status, TUFF_ERROR_OUT_OF_DEVICE_MEMORY, "MiB are missing: lower batch_size or sequence_length");
+    assert_null(report);
+}
+
 /* What is done to the updates of the steps, after an honest walk and an honest first step. */
 typedef enum step_harm {
     STEP_RATE = 0,   /* the learning rate is twice what it should be */
@@ -817,6 +833,7 @@ int main(void)
         cmocka_unit_test(test_sabotage_under_check),
         cmocka_unit_test(test_fresh_models),
         cmocka_unit_test(test_weights_that_are_no_numbers),
+        cmocka_unit_test(test_too_little_memory),
         cmocka_unit_test(test_sabotaged_steps),
 #if TUFF_WITH_VULKAN
         cmocka_unit_test(test_sabotaged_shaders),
