@@ -345,6 +345,61 @@ static void test_many_batches(void **state)
     device->backend->buffer_destroy(buffer);
 }
 
+/* What a new program starts from is taught by long runs, rises at once, falls slowly and not to nothing. */
+static void test_time_scale(void **state)
+{
+    (void)state;
+    assert_true(tuff__vk_time_scale(1, 5e-6, 1e-3) == 1); /* an embedding of 16 ids */
+    assert_true(tuff__vk_time_scale(1, 1, 1e-3) == 1);
+    assert_true(tuff__vk_time_scale(1, 0.01, 0.3) == 30);
+    assert_true(tuff__vk_time_scale(30, 0.01, 0.3) == 30); /* the same program again */
+    double scale = 30;
+    for (int i = 0; i < 3; i++)
+        scale = tuff__vk_time_scale(scale, 1, 0.01);
+    assert_true(scale > 20 && scale < 30);
+    for (int i = 0; i < 200; i++)
+        scale = tuff__vk_time_scale(scale, 1, 0.01);
+    assert_true(scale >= 0.05 && scale < 1);
+}
+
+/* As on a GPU many times slower than the table of rates: a program is cut anew once, and then stays as it is. */
+static void test_recut(void **state)
+{
+    enum { COUNT = 40, ROUNDS = 6 };
+    static const fill_params params = {7};
+    const uint64_t size = 64u << 20;
+    tuff_device *device = *state;
+    tuff__vk_device *vk = tuff__vk_device_of(device);
+    device->target.software = false;
+    device->properties.type = TUFF_DEVICE_TYPE_DISCRETE_GPU;
+    tuff_buffer *buffer = create_buffer(device, size, TUFF__MEMORY_DEVICE);
+    tuff_op_call calls[COUNT];
+    for (uint32_t i = 0; i < COUNT; i++)
+        calls[i] = fill_call(buffer, 0, size, &params);
+    const tuff_op_call small_call = fill_call(buffer, 0, 256, &params);
+    tuff__program *small = create_program(device, &small_call, 1);
+    for (int i = 0; i < ROUNDS; i++)
+        assert_int_equal(device->backend->program_run(small), TUFF_SUCCESS);
+    assert_true(vk->time_scale <= 1 || vk->time_scale > 900); /* 900: a machine so busy that even this took 5 ms */
+    vk->time_scale = 1e-3;
+    tuff__program *large = create_program(device, calls, COUNT);
+    tuff__program_statistics statistics[ROUNDS];
+    double scale[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(device->backend->program_run(large), TUFF_SUCCESS);
+        device->backend->program_statistics(large, &statistics[i]);
+        scale[i] = vk->time_scale;
+    }
+    assert_int_equal(statistics[0].barrier_count, COUNT - 1); /* one batch */
+    assert_true(statistics[ROUNDS - 1].barrier_count < COUNT - 1);
+    for (int i = 1; i < ROUNDS; i++) /* it would be 1000 at once if each run multiplied */
+        assert_true(scale[i] < 100 * scale[0] && scale[i] > scale[0] / 100);
+    check_words(buffer, 0, size / 4, params.word);
+    device->backend->program_destroy(small);
+    device->backend->program_destroy(large);
+    device->backend->buffer_destroy(buffer);
+}
+
 /* A small storage-buffer range splits a fill; an odd end is met exactly. */
 static void test_split(void **state)
 {
@@ -593,7 +648,8 @@ static void test_host_memory(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest alone[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_quirks)};
+    static const struct CMUnitTest alone[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_quirks),
+                                              cmocka_unit_test(test_time_scale)};
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_buffers, set_up, tear_down),
@@ -604,6 +660,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_programs_staged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_batches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_batches, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_recut, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_split, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hazards, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mismatches, set_up, tear_down),

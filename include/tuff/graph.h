@@ -79,7 +79,9 @@ TUFF_API void tuff_graph_backward(tuff_graph *graph, tuff_tensor loss, const tuf
 TUFF_API tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, size_t count);
 /* `size` is the tensor's size in bytes. */
 TUFF_API tuff_status tuff_graph_write(tuff_graph *graph, tuff_tensor input, const void *data, size_t size);
-/* Finished on return; allocates nothing, but under TUFF_CHECK. */
+/* Finished on return. Allocates nothing, but under TUFF_CHECK, and in the first run after one that took a GPU several times
+ * as long as planned: that cuts the work into smaller submits, once, and may report OUT_OF_HOST_MEMORY; it can be run
+ * again. */
 TUFF_API tuff_status tuff_graph_run(tuff_graph *graph);
 TUFF_API tuff_status tuff_graph_read(tuff_graph *graph, tuff_tensor tensor, void *data, size_t size);
 

@@ -2,7 +2,8 @@
  * vk_backend.c: owns compiled programs: which dispatches go into which command buffer, the replay, and single calls.
  *
  * One command buffer must stay far below a driver's watchdog, so a program is cut where its estimated time passes
- * BATCH_SECONDS. The estimate starts from the table of rates and is corrected by what the programs before it took.
+ * BATCH_SECONDS: the estimate of the table of rates times a scale. A program starts with the device's scale, which the
+ * long runs before it taught, and goes on with its own once its runs show that it is far slower.
  */
 #include "vk_backend.h"
 
@@ -18,6 +19,12 @@
 static const double BATCH_SECONDS = 0.05;
 /* A program whose batches took more than this many times what was planned is cut anew. */
 static const double RECUT_FACTOR = 4;
+/* A shorter run tells more of what a submit costs than of the device's speed. */
+static const double TEACHING_SECONDS = 5e-3;
+/* The scale rises at once and falls by this factor a run: a program may be slower than the one that ran before it. */
+static const double FORGETTING = 0.9;
+/* However fast one program was: a batch of another at the table's own rates stays below BATCH_SECONDS / this = 1 s. */
+static const double LEAST_SCALE = 0.05, MOST_SCALE = 1e3;
 
 /* What a plain kernel reaches at the least on the slowest device of a kind that is still sold: a guess that is only
  * meant to cut too often rather than too rarely. A software device has no watchdog and is never cut. */
@@ -36,7 +43,9 @@ typedef struct vk_program {
     size_t call_count;
     size_t *first_dispatch; /* by call; one more at the end */
     tuff__recorder recorder;
-    double *seconds; /* estimated, by dispatch, before time_scale */
+    double *seconds; /* estimated, by dispatch, before the scale */
+    double estimated_seconds; /* their sum */
+    double scale;             /* measured over estimated time, as far as known when the batches were cut */
     /* Everything a replay sends. */
     VkCommandBuffer *batches;
     VkSemaphore *chain; /* batch_count - 1 */
@@ -44,8 +53,7 @@ typedef struct vk_program {
     VkCommandBuffer *single; /* by call; null until run_call first needs it */
     VkFence fence;
     VkQueryPool clock; /* two timestamps around a single call; null until first needed */
-    double planned_seconds; /* of all batches, after time_scale */
-    bool recut;             /* the latest run showed that the batches are too long */
+    bool recut; /* the latest run showed that the batches are too long */
     tuff__program_statistics statistics;
 } vk_program;
 
@@ -77,22 +85,19 @@ static tuff_status record_calls(vk_program *program)
     return tuff__vk_recorder_finish(&program->recorder);
 }
 
-/* The slower of arithmetic and memory; the call's arithmetic is spread evenly over its dispatches. */
+/* The slower of arithmetic and memory, as the operator counts them, spread evenly over the call's dispatches. */
 static void estimate_call(vk_program *program, size_t index)
 {
     const tuff_device_type type = program->base.device->properties.type;
     const size_t first = program->first_dispatch[index], last = program->first_dispatch[index + 1];
     if (first == last)
         return;
-    const double flops = tuff__op_flops(&program->calls[index]) / (double)(last - first);
+    const double arithmetic = tuff__op_flops(&program->calls[index]) / rates[type].flops_per_second;
+    const double memory = tuff__op_bytes(&program->calls[index]) / rates[type].bytes_per_second;
+    const double each = DISPATCH_SECONDS + fmax(arithmetic, memory) / (double)(last - first);
     for (size_t i = first; i < last; i++) {
-        const tuff__vk_dispatch *dispatch = &program->recorder.dispatches[i];
-        double bytes = 0;
-        for (uint32_t k = 0; k < dispatch->binding_count; k++)
-            bytes += (double)dispatch->bindings[k].size;
-        const double arithmetic = flops / rates[type].flops_per_second;
-        const double memory = bytes / rates[type].bytes_per_second;
-        program->seconds[i] = DISPATCH_SECONDS + (arithmetic > memory ? arithmetic : memory);
+        program->seconds[i] = each;
+        program->estimated_seconds += each;
     }
 }
 
@@ -135,11 +140,10 @@ static tuff_status add_batch(vk_program *program, uint32_t index)
 /* Cuts the dispatches into batches and encodes them; again whenever the estimate has changed. */
 static tuff_status encode_batches(vk_program *program)
 {
-    const double scale = device_of(program)->time_scale;
+    const double scale = program->scale;
     const size_t count = program->recorder.count;
     program->statistics.barrier_count = 0;
     program->batch_count = 0;
-    program->planned_seconds = 0;
     for (size_t first = 0; first < count;) {
         double seconds = program->seconds[first] * scale;
         size_t last = first + 1;
@@ -149,7 +153,6 @@ static tuff_status encode_batches(vk_program *program)
         TUFF_TRY(tuff__vk_recorder_encode(&program->recorder, first, last, program->batches[program->batch_count],
                                           VK_NULL_HANDLE, &program->statistics.barrier_count));
         program->batch_count++;
-        program->planned_seconds += seconds;
         first = last;
     }
     program->recut = false;
@@ -183,6 +186,7 @@ tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *cal
     program->calls = calls;
     program->call_count = count;
     program->recorder.device = tuff__vk_device_of(device);
+    program->scale = program->recorder.device->time_scale;
     const tuff_status status = build(program);
     if (status != TUFF_SUCCESS) {
         tuff__vk_program_destroy(&program->base);
@@ -226,16 +230,26 @@ void tuff__vk_program_destroy(tuff__program *base)
 
 /* -- running ------------------------------------------------------------------------------------------------------ */
 
+double tuff__vk_time_scale(double scale, double estimated, double seconds)
+{
+    if (seconds < TEACHING_SECONDS)
+        return scale;
+    return fmin(fmax(fmax(seconds / estimated, scale * FORGETTING), LEAST_SCALE), MOST_SCALE);
+}
+
 /* Learns from a run that took `seconds`, the wait alone. */
 static void adapt(vk_program *program, double seconds)
 {
     tuff__vk_device *device = device_of(program);
-    if (device->base.target.software || program->planned_seconds <= 0)
+    if (device->base.target.software)
         return;
-    const double scale = device->time_scale * seconds / program->planned_seconds;
-    device->time_scale = fmin(fmax(scale, 1e-3), 1e3);
-    program->recut = seconds > RECUT_FACTOR * BATCH_SECONDS * program->batch_count &&
+    const double own = seconds / program->estimated_seconds;
+    device->time_scale = tuff__vk_time_scale(device->time_scale, program->estimated_seconds, seconds);
+    program->recut = own > RECUT_FACTOR * program->scale &&
+                     seconds > RECUT_FACTOR * BATCH_SECONDS * program->batch_count &&
                      program->batch_count < program->statistics.dispatch_count;
+    if (program->recut)
+        program->scale = own;
 }
 
 tuff_status tuff__vk_program_run(tuff__program *base)

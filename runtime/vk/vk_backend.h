@@ -9,6 +9,9 @@ tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *cal
 void tuff__vk_program_destroy(tuff__program *program);
 tuff_status tuff__vk_program_run(tuff__program *program);
 tuff_status tuff__vk_program_run_call(tuff__program *program, size_t index, double *out_seconds);
+/* How much longer than the table of rates says a new program is expected to take, after a run of `estimated` seconds by
+ * that table took `seconds`; `scale` is what was expected before. */
+double tuff__vk_time_scale(double scale, double estimated, double seconds);
 void tuff__vk_program_statistics(const tuff__program *program, tuff__program_statistics *out_statistics);
 
 #endif

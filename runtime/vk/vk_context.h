@@ -59,7 +59,7 @@ typedef struct tuff__vk_device {
     size_t pipeline_cache_size; /* as loaded from the disk */
     bool keep_statistics;
 
-    double time_scale; /* vk_backend.c: measured over estimated time of the latest program; 1 at first */
+    double time_scale; /* vk_backend.c: measured over estimated time, what a new program starts from; 1 at first */
 } tuff__vk_device;
 
 static inline tuff__vk_device *tuff__vk_device_of(const tuff_device *device)
