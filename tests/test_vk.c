@@ -204,6 +204,32 @@ static void test_suballocation(void **state)
     device->backend->buffer_destroy(large);
 }
 
+/* Whichever allocation fails while a buffer is made, and however many are there already, no two share memory. */
+static void test_failed_buffers_take_nothing(void **state)
+{
+    enum { COUNT = 24 };
+    tuff_device *device = *state;
+    tuff_buffer *buffers[COUNT], *failed = NULL;
+    for (size_t i = 0; i < COUNT; i++) {
+        tuff_status status = TUFF_ERROR_OUT_OF_HOST_MEMORY;
+        for (uint64_t n = 1; status != TUFF_SUCCESS; n++) {
+            assert_true(n < 20);
+            tuff__alloc_fail_at(n);
+            status = device->backend->buffer_create(device, 1000, TUFF__MEMORY_DEVICE, &failed);
+            tuff__alloc_fail_at(0);
+        }
+        device->backend->buffer_destroy(failed);
+        buffers[i] = create_buffer(device, 1000, TUFF__MEMORY_DEVICE);
+        const tuff__vk_buffer *made = tuff__vk_buffer_of(buffers[i]);
+        for (size_t k = 0; k < i; k++) {
+            const tuff__vk_buffer *other = tuff__vk_buffer_of(buffers[k]);
+            assert_true(made->block != other->block || made->offset != other->offset);
+        }
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        device->backend->buffer_destroy(buffers[i]);
+}
+
 static void test_out_of_memory(void **state)
 {
     tuff_device *device = *state;
@@ -655,6 +681,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_buffers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_staging, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_suballocation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failed_buffers_take_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_out_of_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_programs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_programs_staged, set_up, tear_down),

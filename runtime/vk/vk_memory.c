@@ -219,17 +219,17 @@ static tuff_status place_in_type(tuff__vk_device *device, tuff__vk_buffer *buffe
 {
     const bool map = wants_map(device, type, memory);
     bool found = false;
+    tuff__vk_block *block = NULL; /* the buffer's only once it has its range: destroying the buffer gives that back */
     for (size_t i = 0; i < device->block_count && !found; i++) {
-        buffer->block = device->blocks[i];
-        if (buffer->block->type == type && (buffer->block->map != NULL) == map)
-            TUFF_TRY(
-                tuff__vk_ranges_take(&buffer->block->ranges, buffer->reserved, alignment, &buffer->offset, &found));
+        block = device->blocks[i];
+        if (block->type == type && (block->map != NULL) == map)
+            TUFF_TRY(tuff__vk_ranges_take(&block->ranges, buffer->reserved, alignment, &buffer->offset, &found));
     }
-    if (found)
+    if (found) {
+        buffer->block = block;
         return TUFF_SUCCESS;
-    buffer->block = NULL;
+    }
     const uint64_t shared = next_block_size(device, type);
-    tuff__vk_block *block = NULL;
     tuff_status status = TUFF_ERROR_OUT_OF_DEVICE_MEMORY;
     if (buffer->reserved <= shared / 2)
         status = block_create(device, shared, type, map, &block);
