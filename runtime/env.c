@@ -1,6 +1,7 @@
 /* env.c: the only caller of getenv. */
 #include "env.h"
 
+#include "alloc.h"
 #include "os.h"
 
 #include <stdlib.h>
@@ -49,6 +50,11 @@ const tuff__environment *tuff__env(void)
 {
     tuff__call_once(&environment_once, read_environment);
     return &environment;
+}
+
+char *tuff__cache_folder(void)
+{
+    return tuff__env()->cache_dir ? tuff__strdup(tuff__env()->cache_dir) : tuff__cache_directory();
 }
 
 const tuff__env_row *tuff__env_rows(void)

@@ -10,13 +10,17 @@ typedef struct tuff__environment {
     bool check;               /* TUFF_CHECK=1: every operator of every run on the reference too */
     const char *dump;         /* TUFF_DUMP: folder for compiled graphs; NULL when unset */
     bool validation;          /* TUFF_VALIDATION=1: Vulkan's validation layer, with synchronization checks */
-    const char *cache_dir;    /* TUFF_CACHE_DIR: where pipelines and verdicts are kept; NULL: the system's place */
-    const char *hf_hub_cache; /* HF_HUB_CACHE: where Hugging Face's tools keep models; NULL when unset or empty */
-    const char *hf_home;      /* HF_HOME: the folder whose "hub" that is by default; NULL when unset or empty */
+    const char *cache_dir;    /* TUFF_CACHE_DIR, see tuff__cache_folder; NULL when unset */
+    const char *hf_hub_cache; /* HF_HUB_CACHE: where Hugging Face's tools keep models; NULL when unset */
+    const char *hf_home;      /* HF_HOME: the folder whose "hub" that is by default; NULL when unset */
 } tuff__environment;
 
-/* Read once, at the first call; the strings live as long as the process. */
+/* Read once, at the first call; the strings live as long as the process. An empty variable counts as unset. */
 const tuff__environment *tuff__env(void);
+
+/* Where pipelines and verdicts are kept: TUFF_CACHE_DIR, else tuff__cache_directory(). Free with tuff__free; NULL where
+ * there is no such place. The folder may not exist yet. */
+char *tuff__cache_folder(void);
 
 /* One row a variable, for `tuff --help` and docs/environment.md; ends with a NULL name. */
 typedef struct tuff__env_row {

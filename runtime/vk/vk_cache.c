@@ -49,14 +49,11 @@ static cache_header header_for(const tuff__vk_device *device, const void *data, 
 }
 
 /* NULL where there is no place for caches, or no memory for its name. Free with tuff__free. */
-static char *cache_folder(void)
+static char *pipeline_folder(void)
 {
-    const char *chosen = tuff__env()->cache_dir;
-    if (chosen && chosen[0] != '\0')
-        return tuff__asprintf("%s/pipelines", chosen);
-    char *system = tuff__cache_directory();
-    char *folder = system ? tuff__asprintf("%s/pipelines", system) : NULL;
-    tuff__free(system);
+    char *caches = tuff__cache_folder();
+    char *folder = caches ? tuff__asprintf("%s/pipelines", caches) : NULL;
+    tuff__free(caches);
     return folder;
 }
 
@@ -96,7 +93,7 @@ static const unsigned char *check_file(const tuff__vk_device *device, const tuff
 
 tuff_status tuff__vk_cache_load(tuff__vk_device *device)
 {
-    char *folder = cache_folder(), *path = folder ? cache_path(device, folder) : NULL;
+    char *folder = pipeline_folder(), *path = folder ? cache_path(device, folder) : NULL;
     tuff__mapped_file file = {0};
     const unsigned char *data = NULL;
     if (path && tuff__file_exists(path) && tuff__file_map(path, &file) == TUFF_SUCCESS) {
@@ -131,7 +128,7 @@ static tuff_status write_file(const tuff__vk_device *device, const char *path, c
 
 static tuff_status replace_file(const tuff__vk_device *device, const void *data, size_t size)
 {
-    char *folder = cache_folder();
+    char *folder = pipeline_folder();
     if (!folder)
         return tuff__fail(TUFF_ERROR_IO, "there is no folder for caches");
     char *path = cache_path(device, folder);
