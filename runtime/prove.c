@@ -15,16 +15,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_VARIANTS = 6, RUNS = 3 };
+enum { MAX_VARIANTS = 6, RUNS = 5 };
 
-/* A higher rung stays although a lower one measured this much faster: clocks are noisy, and a choice that flips would
- * change the bits of a result. */
-static const double slower_by = 1.15;
+/* A higher rung is taken although a lower one measured up to this much faster: clocks are noisy, and a choice that flips
+ * between two cold caches would change the bits of a result. */
+static const double slower_by = 2;
 
 typedef struct op_verdicts {
     bool known;
     uint32_t chosen;
     tuff__prover_row rows[MAX_VARIANTS];
+    bool own[MAX_VARIANTS]; /* found, or being found, by this process; the rest is the file's word */
 } op_verdicts;
 
 struct tuff__prover {
@@ -33,6 +34,7 @@ struct tuff__prover {
     uint32_t forced_variant;
     uint64_t key; /* device, driver, shaders */
     char *path;   /* of the verdict file; NULL: none is kept */
+    bool warned;  /* that it cannot be written */
 };
 
 const char *tuff__verdict_name(tuff__verdict verdict)
@@ -60,13 +62,23 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
     return hash;
 }
 
+/* Device, driver, what `supported` functions and the way a proof is cut may depend on, tuff and its shaders. */
 static uint64_t key_of(const tuff_device *device)
 {
     const tuff_device_properties *p = &device->properties;
+    const tuff__target *t = &device->target;
+    const uint64_t numbers[] = {
+        p->driver_version,           t->software,
+        t->buffer_device_address,    t->max_storage_buffer_range,
+        t->max_shared_memory_size,   t->max_workgroup_invocations,
+        t->max_workgroup_count[0],   t->max_workgroup_count[1],
+        t->max_workgroup_count[2],   t->subgroup_size,
+    };
     uint64_t hash = hash_bytes(UINT64_C(0xCBF29CE484222325), p->uuid, sizeof p->uuid);
-    hash = hash_bytes(hash, &p->driver_version, sizeof p->driver_version);
+    hash = hash_bytes(hash, numbers, sizeof numbers);
     hash = hash_bytes(hash, p->driver, strlen(p->driver));
     hash = hash_bytes(hash, p->name, strlen(p->name));
+    hash = hash_bytes(hash, TUFF_VERSION, strlen(TUFF_VERSION));
 #if TUFF_WITH_VULKAN
     for (size_t i = 0; i < tuff__shader_count; i++)
         hash = hash_bytes(hash, tuff__shaders[i].words, tuff__shaders[i].word_count * 4);
@@ -76,18 +88,27 @@ static uint64_t key_of(const tuff_device *device)
 
 static char *verdict_path(uint64_t key)
 {
-    const char *wanted = tuff__env()->cache_dir;
-    char *own = wanted ? NULL : tuff__cache_directory();
-    const char *directory = wanted ? wanted : own;
-    char *path = NULL;
-    if (directory && tuff__directory_create(directory) == TUFF_SUCCESS)
-        path = tuff__asprintf("%s/verdicts-%016llx.txt", directory, (unsigned long long)key);
-    tuff__free(own);
+    char *folder = tuff__cache_folder(), *path = NULL;
+    if (folder && tuff__directory_create(folder) == TUFF_SUCCESS)
+        path = tuff__asprintf("%s/verdicts-%016llx.txt", folder, (unsigned long long)key);
+    tuff__free(folder);
     return path;
 }
 
+/* What the file says of a rung holds only where the rung is meant for the device now as it was then. */
+static void settle_row(const tuff_device *device, const tuff__variant *variant, tuff__prover_row *row)
+{
+    const bool supported = variant->supported(&device->target);
+    if (supported == (row->verdict == TUFF__VERDICT_UNSUPPORTED))
+        *row = (tuff__prover_row){.verdict = supported ? TUFF__VERDICT_UNKNOWN : TUFF__VERDICT_UNSUPPORTED};
+    if (row->verdict == TUFF__VERDICT_WRONG)
+        snprintf(row->reason, sizeof row->reason,
+                 "its proof failed, or never ended, in an earlier run; to try again remove %.100s",
+                 device->prover->path);
+}
+
 /* Takes a line "op variant verdict seconds" into the table; a line that makes no sense is passed over. */
-static void read_line(tuff__prover *prover, const char *line)
+static void read_line(const tuff_device *device, const char *line)
 {
     char op[64], variant[32];
     int verdict = 0;
@@ -97,23 +118,36 @@ static void read_line(tuff__prover *prover, const char *line)
         return;
     for (uint32_t id = 1; id < TUFF__OP_COUNT; id++) {
         const tuff_op_desc *desc = tuff__op_desc((tuff__op_id)id);
+        op_verdicts *verdicts = &device->prover->ops[id];
         for (uint32_t v = 0; v < desc->variant_count && v < MAX_VARIANTS && !strcmp(desc->name, op); v++) {
-            if (strcmp(desc->variants[v].name, variant) != 0)
+            if (strcmp(desc->variants[v].name, variant) != 0 || verdicts->own[v])
                 continue;
-            prover->ops[id].rows[v].verdict = (tuff__verdict)verdict;
-            prover->ops[id].rows[v].seconds = seconds;
+            verdicts->rows[v] = (tuff__prover_row){.verdict = (tuff__verdict)verdict, .seconds = seconds};
+            settle_row(device, &desc->variants[v], &verdicts->rows[v]);
         }
     }
 }
 
-/* An operator is known when every one of its variants has a line and one of them is proven. */
-static void settle(tuff__prover *prover)
+static void read_lines(const tuff_device *device)
 {
+    char line[256];
+    FILE *file = device->prover->path ? tuff__file_open(device->prover->path, "r") : NULL;
+    while (file && fgets(line, sizeof line, file))
+        read_line(device, line);
+    if (file)
+        fclose(file);
+}
+
+/* An operator is known when every one of its variants has a verdict and one of them is proven. */
+static void read_verdicts(const tuff_device *device)
+{
+    read_lines(device);
     for (uint32_t id = 1; id < TUFF__OP_COUNT; id++) {
-        op_verdicts *verdicts = &prover->ops[id];
-        const uint32_t count = tuff__op_desc((tuff__op_id)id)->variant_count;
+        op_verdicts *verdicts = &device->prover->ops[id];
+        const tuff_op_desc *desc = tuff__op_desc((tuff__op_id)id);
         bool all = true, any = false;
-        for (uint32_t v = 0; v < count && v < MAX_VARIANTS; v++) {
+        for (uint32_t v = 0; v < desc->variant_count && v < MAX_VARIANTS; v++) {
+            settle_row(device, &desc->variants[v], &verdicts->rows[v]);
             all = all && verdicts->rows[v].verdict != TUFF__VERDICT_UNKNOWN;
             if (verdicts->rows[v].verdict == TUFF__VERDICT_PROVEN) {
                 verdicts->chosen = v;
@@ -124,32 +158,42 @@ static void settle(tuff__prover *prover)
     }
 }
 
-static void read_verdicts(tuff__prover *prover)
+static bool write_lines(const tuff__prover *prover, const char *path)
 {
-    char line[256];
-    FILE *file = prover->path ? tuff__file_open(prover->path, "r") : NULL;
-    if (!file)
-        return;
-    while (fgets(line, sizeof line, file))
-        read_line(prover, line);
-    fclose(file);
-    settle(prover);
-}
-
-/* Written aside and renamed; a cache that cannot be written is no failure. */
-static void write_verdicts(const tuff__prover *prover)
-{
-    char *aside = prover->path ? tuff__asprintf("%s.%llu", prover->path, (unsigned long long)tuff__process_id()) : NULL;
-    FILE *file = aside ? tuff__file_open(aside, "w") : NULL;
+    FILE *file = tuff__file_open(path, "w");
+    bool written = file != NULL;
     for (uint32_t id = 1; file && id < TUFF__OP_COUNT; id++) {
         const tuff_op_desc *desc = tuff__op_desc((tuff__op_id)id);
-        for (uint32_t v = 0; v < desc->variant_count && v < MAX_VARIANTS && prover->ops[id].known; v++)
-            fprintf(file, "%s %s %d %.9g\n", desc->name, desc->variants[v].name, (int)prover->ops[id].rows[v].verdict,
-                    prover->ops[id].rows[v].seconds);
+        for (uint32_t v = 0; v < desc->variant_count && v < MAX_VARIANTS; v++) {
+            const tuff__prover_row *row = &prover->ops[id].rows[v];
+            if (row->verdict != TUFF__VERDICT_UNKNOWN)
+                written = fprintf(file, "%s %s %d %.9g\n", desc->name, desc->variants[v].name, (int)row->verdict,
+                                  row->seconds) > 0 && written;
+        }
     }
-    if (file && fclose(file) == 0)
-        (void)tuff__file_rename(aside, prover->path);
+    return file && fclose(file) == 0 && written;
+}
+
+/* Written aside and renamed; a cache that cannot be written is no failure. What another process has found since then is
+ * kept. */
+static void write_verdicts(const tuff_device *device)
+{
+    tuff__prover *prover = device->prover;
+    read_lines(device);
+    char *aside = prover->path ? tuff__asprintf("%s.%llx.%llx", prover->path, (unsigned long long)tuff__process_id(),
+                                                (unsigned long long)(uintptr_t)prover)
+                               : NULL;
+    const bool kept =
+        aside && write_lines(prover, aside) && tuff__file_rename(aside, prover->path) == TUFF_SUCCESS;
+    if (aside && !kept)
+        (void)tuff__file_remove(aside);
     tuff__free(aside);
+    if (!kept && !prover->warned)
+        tuff__log(TUFF_LOG_WARNING,
+                  "kernel verdicts cannot be kept (%s): every start proves the kernels anew, and where two are nearly "
+                  "as fast may choose differently; set TUFF_CACHE_DIR to a folder that can be written",
+                  prover->path ? prover->path : "there is no folder for caches");
+    prover->warned = prover->warned || !kept;
 }
 
 /* -- a proof ------------------------------------------------------------------------------------------------------ */
@@ -157,7 +201,7 @@ static void write_verdicts(const tuff__prover *prover)
 typedef struct proof_run {
     tuff_op_call call; /* host data: inputs, and the reference's outputs */
     tuff_graph *graph;
-    tuff_tensor inputs[TUFF__MAX_INPUTS], outputs[TUFF__MAX_OUTPUTS];
+    tuff_buffer *inputs[TUFF__MAX_INPUTS], *outputs[TUFF__MAX_OUTPUTS];
 } proof_run;
 
 static float *new_numbers(const tuff_shape *shape, uint64_t seed)
@@ -198,20 +242,33 @@ static tuff_status prepare(const tuff_op_desc *op, const tuff__proof *proof, pro
     return TUFF_SUCCESS;
 }
 
+static size_t operand_size(const tuff__operand *operand)
+{
+    return (size_t)tuff_shape_count(&operand->shape) * sizeof(float);
+}
+
+/* Inputs and outputs are in the device's own memory, as a model's are, and not where the host reads and writes: a discrete
+ * GPU would be timed at its bus. */
 static tuff_status run_on_device(tuff_device *device, const tuff__proof *proof, proof_run *run)
 {
+    tuff_tensor inputs[TUFF__MAX_INPUTS] = {{0}}, outputs[TUFF__MAX_OUTPUTS] = {{0}};
     TUFF_TRY(tuff_graph_create(device, &run->graph));
     run->graph->is_proof = true;
-    for (uint32_t i = 0; i < proof->input_count; i++)
-        if (run->call.inputs[i].present)
-            run->inputs[i] = tuff_graph_input(run->graph, "proof", TUFF_F32, proof->inputs[i]);
-    tuff__graph_add(run->graph, id_of(run->call.op), proof->params, proof->params_size, run->inputs,
-                    proof->input_count, 0, run->outputs);
-    TUFF_TRY(tuff_graph_compile(run->graph, run->outputs, run->call.output_count));
-    for (uint32_t i = 0; i < proof->input_count; i++)
-        if (run->call.inputs[i].present)
-            TUFF_TRY(tuff_graph_write(run->graph, run->inputs[i], run->call.inputs[i].data,
-                                      (size_t)tuff_shape_count(&proof->inputs[i]) * sizeof(float)));
+    for (uint32_t i = 0; i < proof->input_count; i++) {
+        const tuff__operand *input = &run->call.inputs[i];
+        if (!input->present)
+            continue;
+        TUFF_TRY(tuff_buffer_create(device, operand_size(input), &run->inputs[i]));
+        TUFF_TRY(tuff_buffer_write(run->inputs[i], 0, input->data, operand_size(input)));
+        inputs[i] = tuff_graph_external(run->graph, "proof", TUFF_F32, input->shape, run->inputs[i], 0);
+    }
+    tuff__graph_add(run->graph, id_of(run->call.op), proof->params, proof->params_size, inputs, proof->input_count, 0,
+                    outputs);
+    for (uint32_t i = 0; i < run->call.output_count; i++) {
+        TUFF_TRY(tuff_buffer_create(device, operand_size(&run->call.outputs[i]), &run->outputs[i]));
+        tuff_graph_bind(run->graph, outputs[i], run->outputs[i], 0);
+    }
+    TUFF_TRY(tuff_graph_compile(run->graph, NULL, 0));
     return tuff_graph_run(run->graph);
 }
 
@@ -221,10 +278,10 @@ static tuff_status judge(proof_run *run, bool *out_right, char reason[192])
     run->call.op->compute(&run->call);
     *out_right = true;
     for (uint32_t i = 0; i < run->call.output_count && *out_right; i++) {
-        const size_t size = (size_t)tuff_shape_count(&run->call.outputs[i].shape) * sizeof(float);
+        const size_t size = operand_size(&run->call.outputs[i]);
         void *got = tuff__malloc(size);
-        tuff_status status = got ? tuff_graph_read(run->graph, run->outputs[i], got, size)
-                                 : tuff__fail_memory("proof", size);
+        tuff_status status =
+            got ? tuff_buffer_read(run->outputs[i], 0, got, size) : tuff__fail_memory("proof", size);
         if (status == TUFF_SUCCESS) {
             tuff__comparison comparison;
             char words[256];
@@ -240,14 +297,14 @@ static tuff_status judge(proof_run *run, bool *out_right, char reason[192])
     return TUFF_SUCCESS;
 }
 
-static tuff_status measure(proof_run *run, double *out_seconds)
+/* The best of several runs of the one call, by the device's clock where it has one; run_on_device was the warm-up. */
+static tuff_status measure(const proof_run *run, double *out_seconds)
 {
     double best = INFINITY;
     for (int i = 0; i < RUNS; i++) {
-        tuff_graph_statistics statistics;
-        TUFF_TRY(tuff_graph_run(run->graph));
-        tuff_graph_get_statistics(run->graph, &statistics);
-        best = fmin(best, statistics.last_run_seconds);
+        double seconds = 0;
+        TUFF_TRY(run->graph->device->backend->program_run_call(run->graph->program, 0, &seconds));
+        best = fmin(best, seconds);
     }
     *out_seconds = best;
     return TUFF_SUCCESS;
@@ -256,16 +313,27 @@ static tuff_status measure(proof_run *run, double *out_seconds)
 static void release(proof_run *run)
 {
     tuff_graph_destroy(run->graph);
-    for (uint32_t i = 0; i < run->call.input_count; i++)
+    for (uint32_t i = 0; i < run->call.input_count; i++) {
+        tuff_buffer_destroy(run->inputs[i]);
         tuff__free(run->call.inputs[i].data);
-    for (uint32_t i = 0; i < run->call.output_count; i++)
+    }
+    for (uint32_t i = 0; i < run->call.output_count; i++) {
+        tuff_buffer_destroy(run->outputs[i]);
         tuff__free(run->call.outputs[i].data);
+    }
+}
+
+/* Neither lack of memory nor a lost device tells that a rung computes wrongly. */
+static bool is_verdict(tuff_status status)
+{
+    return status != TUFF_ERROR_DEVICE_LOST && status != TUFF_ERROR_OUT_OF_HOST_MEMORY &&
+           status != TUFF_ERROR_OUT_OF_DEVICE_MEMORY;
 }
 
 /* One variant through all proofs. A failure of the device itself is passed up; a refused pipeline is a verdict. */
 static tuff_status prove_one(tuff_device *device, const tuff_op_desc *op, tuff__prover_row *row)
 {
-    row->verdict = TUFF__VERDICT_PROVEN;
+    *row = (tuff__prover_row){.verdict = TUFF__VERDICT_PROVEN};
     for (uint32_t i = 0; i < op->proof_count && row->verdict == TUFF__VERDICT_PROVEN; i++) {
         proof_run run = {.graph = NULL};
         bool right = true;
@@ -275,7 +343,7 @@ static tuff_status prove_one(tuff_device *device, const tuff_op_desc *op, tuff__
         if (status == TUFF_SUCCESS)
             status = op->proofs[i].timed ? measure(&run, &row->seconds) : judge(&run, &right, row->reason);
         release(&run);
-        if (status == TUFF_ERROR_DEVICE_LOST || status == TUFF_ERROR_OUT_OF_HOST_MEMORY)
+        if (!is_verdict(status))
             return status;
         if (status != TUFF_SUCCESS)
             snprintf(row->reason, sizeof row->reason, "%.191s", tuff_last_error());
@@ -285,50 +353,72 @@ static tuff_status prove_one(tuff_device *device, const tuff_op_desc *op, tuff__
     return TUFF_SUCCESS;
 }
 
-/* Among the right ones the highest rung that no lower one clearly beats. */
-static tuff_status choose(const tuff_device *device, const tuff_op_desc *op, op_verdicts *verdicts)
+bool tuff__prover_choose(tuff__prover_row *rows, uint32_t count, uint32_t *out_chosen)
 {
+    double fastest = INFINITY;
     bool any = false;
-    for (uint32_t v = 0; v < op->variant_count; v++) {
-        tuff__prover_row *row = &verdicts->rows[v];
-        tuff__prover_row *best = &verdicts->rows[verdicts->chosen];
-        if (row->verdict != TUFF__VERDICT_PROVEN)
+    for (uint32_t v = 0; v < count; v++)
+        if (rows[v].verdict == TUFF__VERDICT_PROVEN)
+            fastest = fmin(fastest, rows[v].seconds);
+    for (uint32_t v = count; v-- > 0;) {
+        if (rows[v].verdict != TUFF__VERDICT_PROVEN)
             continue;
-        if (any && row->seconds > best->seconds * slower_by) {
-            row->verdict = TUFF__VERDICT_SLOWER;
+        if (any || rows[v].seconds > fastest * slower_by) {
+            rows[v].verdict = TUFF__VERDICT_SLOWER;
             continue;
         }
-        if (any)
-            best->verdict = TUFF__VERDICT_SLOWER;
-        verdicts->chosen = v;
+        *out_chosen = v;
         any = true;
     }
-    verdicts->known = any;
-    if (any)
-        return TUFF_SUCCESS;
-    return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s: no kernel proved itself on '%s' (%s)", op->name,
-                      device->properties.name, verdicts->rows[0].reason);
+    return any;
+}
+
+/* A rung that takes the device down must not do so at every start: the file calls it wrong until its proof has ended. */
+static tuff_status prove_rung(tuff_device *device, const tuff_op_desc *op, uint32_t v)
+{
+    tuff__prover *prover = device->prover;
+    op_verdicts *verdicts = &prover->ops[id_of(op)];
+    tuff__prover_row *row = &verdicts->rows[v], found;
+    verdicts->own[v] = true;
+    *row = (tuff__prover_row){.verdict = TUFF__VERDICT_WRONG, .reason = "the device was lost during its proof"};
+    write_verdicts(device);
+    prover->forced_op = op;
+    prover->forced_variant = v;
+    const tuff_status status = prove_one(device, op, &found);
+    prover->forced_op = NULL;
+    if (status == TUFF_ERROR_DEVICE_LOST)
+        return status;
+    *row = status == TUFF_SUCCESS ? found : (tuff__prover_row){.verdict = TUFF__VERDICT_UNKNOWN};
+    write_verdicts(device);
+    return status;
+}
+
+/* All rungs that are meant for the device; those that the file calls wrong only where `again`. */
+static tuff_status prove_rungs(tuff_device *device, const tuff_op_desc *op, bool again)
+{
+    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    for (uint32_t v = 0; v < op->variant_count; v++) {
+        tuff__prover_row *row = &verdicts->rows[v];
+        if (row->verdict != TUFF__VERDICT_UNSUPPORTED && (row->verdict != TUFF__VERDICT_WRONG || again))
+            TUFF_TRY(prove_rung(device, op, v));
+        if (row->verdict == TUFF__VERDICT_WRONG)
+            tuff__log(TUFF_LOG_WARNING, "%s.%s: left out on '%s': %s", op->name, op->variants[v].name,
+                      device->properties.name, row->reason);
+    }
+    verdicts->known = tuff__prover_choose(verdicts->rows, op->variant_count, &verdicts->chosen);
+    return TUFF_SUCCESS;
 }
 
 static tuff_status prove_op(tuff_device *device, const tuff_op_desc *op)
 {
-    tuff__prover *prover = device->prover;
-    op_verdicts *verdicts = &prover->ops[id_of(op)];
-    for (uint32_t v = 0; v < op->variant_count; v++) {
-        verdicts->rows[v] = (tuff__prover_row){.verdict = TUFF__VERDICT_UNSUPPORTED};
-        if (!op->variants[v].supported(&device->target))
-            continue;
-        prover->forced_op = op;
-        prover->forced_variant = v;
-        const tuff_status status = prove_one(device, op, &verdicts->rows[v]);
-        prover->forced_op = NULL;
-        TUFF_TRY(status);
-        if (verdicts->rows[v].verdict == TUFF__VERDICT_WRONG)
-            tuff__log(TUFF_LOG_WARNING, "%s.%s: left out on '%s': %s", op->name, op->variants[v].name,
-                      device->properties.name, verdicts->rows[v].reason);
-    }
-    TUFF_TRY(choose(device, op, verdicts));
-    write_verdicts(prover);
+    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    TUFF_TRY(prove_rungs(device, op, false));
+    if (!verdicts->known) /* nothing to lose: the file's word may be that of a run somebody interrupted */
+        TUFF_TRY(prove_rungs(device, op, true));
+    if (!verdicts->known)
+        return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s: no kernel proved itself on '%s' (%s)", op->name,
+                          device->properties.name, verdicts->rows[0].reason);
+    write_verdicts(device);
     return TUFF_SUCCESS;
 }
 
@@ -343,8 +433,8 @@ static tuff_status need_prover(tuff_device *device)
         return tuff__fail_memory("device", sizeof *prover);
     prover->key = key_of(device);
     prover->path = verdict_path(prover->key);
-    read_verdicts(prover);
     device->prover = prover;
+    read_verdicts(device);
     return TUFF_SUCCESS;
 }
 

@@ -1,7 +1,7 @@
 /*
  * prove.h: which rung of the kernel ladder runs an operator on a device. Reported support is not proof: a rung is taken
- * once it has agreed with the reference on that very device and driver, and was not slower than the rungs below it. The
- * verdicts are kept in the cache directory, by device, driver and shaders.
+ * once it has agreed with the reference on that very device and driver, and was not clearly slower than another. The
+ * verdicts are kept in the cache folder, by device, limits, driver, tuff and shaders.
  */
 #ifndef TUFF_RUNTIME_PROVE_H
 #define TUFF_RUNTIME_PROVE_H
@@ -13,7 +13,7 @@ typedef struct tuff__prover tuff__prover;
 typedef enum tuff__verdict {
     TUFF__VERDICT_UNKNOWN = 0,
     TUFF__VERDICT_PROVEN = 1,
-    TUFF__VERDICT_WRONG = 2,       /* disagreed with the reference, or could not be made */
+    TUFF__VERDICT_WRONG = 2,       /* disagreed with the reference, could not be made, or lost the device */
     TUFF__VERDICT_SLOWER = 3,      /* right, but a lower rung is faster */
     TUFF__VERDICT_UNSUPPORTED = 4, /* not meant for this kind of device */
 } tuff__verdict;
@@ -25,6 +25,10 @@ typedef struct tuff__prover_row {
     double seconds; /* of the timed proof; 0: not timed */
     char reason[192];
 } tuff__prover_row;
+
+/* Among the proven of an operator's rungs, lowest first, the highest that no other clearly beats; the other proven ones
+ * become SLOWER. False where none is proven. */
+bool tuff__prover_choose(tuff__prover_row *rows, uint32_t count, uint32_t *out_chosen);
 
 /* Sets call->variant, proving the operator's rungs first where that was never done on this device. Without variants, or on
  * a CPU execution, there is nothing to choose. */

@@ -391,7 +391,7 @@ static void test_time_scale(void **state)
 /* As on a GPU many times slower than the table of rates: a program is cut anew once, and then stays as it is. */
 static void test_recut(void **state)
 {
-    enum { COUNT = 40, ROUNDS = 6 };
+    enum { COUNT = 40, ROUNDS = 4 };
     static const fill_params params = {7};
     const uint64_t size = 64u << 20;
     tuff_device *device = *state;

@@ -1,0 +1,224 @@
+/*
+ * test_vk_prove.c: the choice among kernel variants on the first Vulkan device (software too): what is remembered, what
+ * of it is believed, and what a failure in the middle of a proof leaves behind. It owns the cache folder it is given and
+ * is skipped without one, or without a device.
+ */
+#include "prove.h"
+#include "vk/vk_context.h"
+
+#include "check.h"
+#include "check_file.h"
+#include "env.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static tuff_device *open_device(void)
+{
+    tuff_device *device = NULL;
+    assert_int_equal(tuff_device_create(&(tuff_device_create_info){.device = "vulkan:0"}, &device), TUFF_SUCCESS);
+    return device;
+}
+
+static int forget(void **state)
+{
+    (void)state;
+    return tuff__directory_remove(tuff__env()->cache_dir) == TUFF_SUCCESS ? 0 : -1;
+}
+
+static tuff_status choose(tuff_device *device, uint32_t *out_variant)
+{
+    tuff_op_call call = {.op = &tuff__op_matmul, .target = &device->target};
+    const tuff_status status = tuff__prove_variant(device, &call);
+    *out_variant = call.variant;
+    return status;
+}
+
+/* The one verdict file; fails where there is another file beside it. */
+static const char *verdict_file(void)
+{
+    static char path[1024];
+    char **names = NULL;
+    size_t count = 0, found = 0;
+    assert_int_equal(tuff__directory_list(tuff__env()->cache_dir, &names, &count), TUFF_SUCCESS);
+    for (size_t i = 0; i < count; i++) {
+        if (!strncmp(names[i], "verdicts-", 9)) {
+            found++;
+            snprintf(path, sizeof path, "%s/%s", tuff__env()->cache_dir, names[i]);
+            assert_non_null(strstr(names[i], ".txt"));
+            assert_null(strstr(names[i], ".txt."));
+        }
+        tuff__free(names[i]);
+    }
+    tuff__free(names);
+    assert_int_equal(found, 1);
+    return path;
+}
+
+/* The verdict that the file has of a rung of matmul; 0 where it has none. */
+static int verdict_of(const char *variant)
+{
+    char line[256], wanted[64];
+    int verdict = 0;
+    snprintf(wanted, sizeof wanted, "matmul %s %%d", variant);
+    FILE *file = tuff__file_open(verdict_file(), "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file))
+        if (!strncmp(line, wanted, strlen(wanted) - 2))
+            verdict = atoi(line + strlen(wanted) - 2);
+    fclose(file);
+    return verdict;
+}
+
+static void write_verdict_file(const char *text)
+{
+    tuff__check_write(verdict_file(), text, strlen(text));
+}
+
+/* -- the choice --------------------------------------------------------------------------------------------------- */
+
+static uint32_t chosen_of(double t0, double t1, double t2)
+{
+    tuff__prover_row rows[] = {{.verdict = t0 < 0 ? TUFF__VERDICT_WRONG : TUFF__VERDICT_PROVEN, .seconds = t0},
+                               {.verdict = t1 < 0 ? TUFF__VERDICT_WRONG : TUFF__VERDICT_PROVEN, .seconds = t1},
+                               {.verdict = t2 < 0 ? TUFF__VERDICT_UNSUPPORTED : TUFF__VERDICT_PROVEN, .seconds = t2}};
+    uint32_t chosen = 99;
+    if (!tuff__prover_choose(rows, 3, &chosen))
+        return 99;
+    for (uint32_t v = 0; v < 3; v++)
+        assert_int_equal(rows[v].verdict == TUFF__VERDICT_PROVEN, v == chosen);
+    return chosen;
+}
+
+/* The highest rung, unless another is clearly faster; noise of a few tens of percent changes nothing. */
+static void test_choice(void **state)
+{
+    (void)state;
+    assert_int_equal(chosen_of(1, 0.5, -1), 1);
+    assert_int_equal(chosen_of(1, 1.3, -1), 1);
+    assert_int_equal(chosen_of(1.3, 1, -1), 1);
+    assert_int_equal(chosen_of(1, 1.9, 3.6), 1); /* two steps down may not add up to a slow one */
+    assert_int_equal(chosen_of(1, 2.5, -1), 0);
+    assert_int_equal(chosen_of(1, -1, -1), 0);
+    assert_int_equal(chosen_of(-1, -1, 5), 2);
+    assert_int_equal(chosen_of(-1, -1, -1), 99);
+}
+
+/* -- the file ----------------------------------------------------------------------------------------------------- */
+
+static void test_remembers(void **state)
+{
+    (void)state;
+    uint32_t first = 99, again = 98;
+    tuff_device *device = open_device();
+    assert_int_equal(choose(device, &first), TUFF_SUCCESS);
+    tuff_device_destroy(device);
+    assert_int_equal(verdict_of(tuff__op_matmul.variants[first].name), TUFF__VERDICT_PROVEN);
+    device = open_device();
+    tuff__vk_device_of(device)->lost = true; /* nothing may be run */
+    assert_int_equal(choose(device, &again), TUFF_SUCCESS);
+    assert_int_equal(again, first);
+    tuff_device_destroy(device);
+}
+
+/* t1 is not meant for a software device, whatever the file says. */
+static void test_believes_no_unsupported_rung(void **state)
+{
+    (void)state;
+    uint32_t chosen = 99;
+    tuff_device *device = open_device();
+    const bool software = device->target.software;
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    tuff_device_destroy(device);
+    if (!software)
+        skip();
+    write_verdict_file("matmul t0 3 0.1\nmatmul t1 1 0.01\nmatmul t0c 3 0.1\nnonsense\nmatmul t9 1 1\n");
+    device = open_device();
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    assert_int_not_equal(chosen, 1);
+    assert_int_equal(verdict_of("t1"), TUFF__VERDICT_UNSUPPORTED);
+    tuff_device_destroy(device);
+}
+
+/* -- failures in the middle of a proof ---------------------------------------------------------------------------- */
+
+/* A rung that loses the device is left out at the next start; where that leaves none, all are tried again. */
+static void test_a_lost_device_is_remembered(void **state)
+{
+    (void)state;
+    uint32_t chosen = 99;
+    tuff_device *device = open_device();
+    tuff__vk_device_of(device)->lost = true;
+    assert_int_equal(choose(device, &chosen), TUFF_ERROR_DEVICE_LOST);
+    tuff_device_destroy(device);
+    assert_int_equal(verdict_of("t0"), TUFF__VERDICT_WRONG);
+    device = open_device();
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    if (device->target.software) { /* it has t0c as well */
+        assert_int_equal(chosen, 2);
+        assert_int_equal(verdict_of("t0"), TUFF__VERDICT_WRONG);
+    }
+    tuff_device_destroy(device);
+    write_verdict_file("matmul t0 2 0\nmatmul t1 2 0\nmatmul t0c 2 0\n");
+    device = open_device();
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    assert_int_equal(verdict_of(tuff__op_matmul.variants[chosen].name), TUFF__VERDICT_PROVEN);
+    tuff_device_destroy(device);
+}
+
+/* Too little memory says nothing about a kernel. */
+static void test_no_memory_is_no_verdict(void **state)
+{
+    (void)state;
+    uint32_t chosen = 99;
+    tuff_device *device = open_device();
+    tuff__vk_facts *facts = &tuff__vk_device_of(device)->facts;
+    const uint64_t allowed = facts->max_memory_allocation_size;
+    facts->max_memory_allocation_size = 0;
+    assert_int_equal(choose(device, &chosen), TUFF_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(verdict_of("t0"), 0);
+    facts->max_memory_allocation_size = allowed;
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    assert_int_not_equal(verdict_of("t0"), TUFF__VERDICT_WRONG);
+    tuff_device_destroy(device);
+}
+
+static void count_warnings(void *user, tuff_log_level level, const char *message)
+{
+    *(int *)user += level == TUFF_LOG_WARNING && strstr(message, "verdicts cannot be kept");
+}
+
+static void test_a_cache_that_cannot_be_written_is_told_once(void **state)
+{
+    (void)state;
+    int warnings = 0;
+    uint32_t chosen = 99;
+    tuff__check_write(tuff__env()->cache_dir, "a file", 6); /* where the folder should be */
+    tuff_set_log(count_warnings, &warnings);
+    tuff_device *device = open_device();
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    tuff_device_destroy(device);
+    tuff_set_log(NULL, NULL);
+    assert_int_equal(warnings, 1);
+    assert_int_equal(tuff__file_remove(tuff__env()->cache_dir), TUFF_SUCCESS);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_choice),
+        cmocka_unit_test_setup(test_remembers, forget),
+        cmocka_unit_test_setup(test_believes_no_unsupported_rung, forget),
+        cmocka_unit_test_setup(test_a_lost_device_is_remembered, forget),
+        cmocka_unit_test_setup(test_no_memory_is_no_verdict, forget),
+        cmocka_unit_test_setup(test_a_cache_that_cannot_be_written_is_told_once, forget),
+    };
+    tuff_device *device = NULL;
+    if (!tuff__env()->cache_dir ||
+        tuff_device_create(&(tuff_device_create_info){.device = "vulkan:0"}, &device) != TUFF_SUCCESS) {
+        printf("skipped: %s\n", tuff__env()->cache_dir ? tuff_last_error() : "TUFF_CACHE_DIR is not set");
+        return TUFF__SKIPPED;
+    }
+    tuff_device_destroy(device);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
