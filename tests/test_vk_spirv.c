@@ -293,11 +293,31 @@ static void test_fill(void **state)
     fail_msg("no shader 'fill' is embedded");
 }
 
+/* What a device must be able to bind is what the kernels for it bind, no more and no less. */
+static void test_buffers_needed(void **state)
+{
+    (void)state;
+    uint32_t most = 0;
+    for (size_t i = 0; i < tuff__shader_count; i++) {
+        tuff__spirv_info info = {0};
+        const tuff__shader *shader = &tuff__shaders[i];
+        const size_t length = strlen(shader->name);
+        assert_int_equal(tuff__spirv_reflect(shader->name, shader->words, shader->word_count, &info), TUFF_SUCCESS);
+        uint32_t count = 0;
+        for (uint32_t bindings = info.bindings; bindings; bindings &= bindings - 1)
+            count++;
+        if ((length < 4 || strcmp(shader->name + length - 4, "_t0c") != 0) && count > most)
+            most = count;
+    }
+    assert_int_equal(most, TUFF__VK_BUFFERS_NEEDED);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads),   cmocka_unit_test(test_access),   cmocka_unit_test(test_local_size),
         cmocka_unit_test(test_refuses), cmocka_unit_test(test_embedded), cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_buffers_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -187,7 +187,8 @@ static void apply_quirks(device_query *query)
 
 /* -- fitness and choice ------------------------------------------------------------------------------------------- */
 
-/* Writes why the device cannot be used into `reason`; true if it can. The numbers are the specification's minimum. */
+/* Writes why the device cannot be used into `reason`; true if it can. The numbers are the specification's minimum,
+ * but for buffers: it promises 4. */
 static bool check_limits(const VkPhysicalDeviceLimits *limits, char reason[256])
 {
     const struct {
@@ -202,7 +203,7 @@ static bool check_limits(const VkPhysicalDeviceLimits *limits, char reason[256])
         {"maxComputeWorkGroupCount[0]", limits->maxComputeWorkGroupCount[0], 65535},
         {"maxComputeWorkGroupCount[1]", limits->maxComputeWorkGroupCount[1], 65535},
         {"maxComputeWorkGroupCount[2]", limits->maxComputeWorkGroupCount[2], 65535},
-        {"maxPerStageDescriptorStorageBuffers", limits->maxPerStageDescriptorStorageBuffers, 4},
+        {"maxPerStageDescriptorStorageBuffers", limits->maxPerStageDescriptorStorageBuffers, TUFF__VK_BUFFERS_NEEDED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (rows[i].found < rows[i].wanted) {
