@@ -7,6 +7,7 @@
 #include "vk/vk_backend.h"
 #include "vk/vk_memory.h"
 #include "vk/vk_pipeline.h"
+#include "vk/vk_queue.h"
 #include "vk/vk_quirks.h"
 #include "vk/vk_ranges.h"
 
@@ -550,6 +551,75 @@ static void test_lost(void **state)
     device->backend->buffer_destroy(buffer);
 }
 
+static tuff_status run_batches(tuff_device *device, uint32_t count)
+{
+    static const fill_params params = {1};
+    tuff_op_call *calls = malloc(count * sizeof *calls);
+    tuff__vk_device_of(device)->time_scale = 1e6;
+    tuff_buffer *buffer = create_buffer(device, 256, TUFF__MEMORY_DEVICE);
+    for (uint32_t i = 0; i < count; i++)
+        calls[i] = fill_call(buffer, 0, 256, &params);
+    tuff__program *program = create_program(device, calls, count);
+    const tuff_status status = device->backend->program_run(program);
+    device->backend->program_destroy(program);
+    device->backend->buffer_destroy(buffer);
+    free(calls);
+    return status;
+}
+
+static PFN_vkQueueSubmit real_submit;
+static uint32_t submits_left;
+
+static VKAPI_ATTR VkResult VKAPI_CALL refuse_later(VkQueue queue, uint32_t count, const VkSubmitInfo *batches, VkFence fence)
+{
+    return submits_left-- > 0 ? real_submit(queue, count, batches, fence) : VK_ERROR_OUT_OF_HOST_MEMORY;
+}
+
+/* A submit that is refused while earlier ones are in flight: nobody can tell when those are done. */
+static void test_refused_submits(void **state)
+{
+    (void)state;
+    for (uint32_t n = 0; n < 2; n++) {
+        tuff_device *device = create_device();
+        tuff__vk_device *vk = tuff__vk_device_of(device);
+        real_submit = vk->table.vkQueueSubmit;
+        vk->table.vkQueueSubmit = refuse_later;
+        submits_left = n;
+        assert_int_equal(run_batches(device, 100), n == 0 ? TUFF_ERROR_OUT_OF_HOST_MEMORY : TUFF_ERROR_DEVICE_LOST);
+        assert_true(vk->lost == (n > 0) && vk->hung == (n > 0));
+        device->backend->device_destroy(device);
+    }
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fail_to_wait(VkDevice device, uint32_t count, const VkFence *fences, VkBool32 all,
+                                                   uint64_t timeout)
+{
+    (void)device, (void)count, (void)fences, (void)all, (void)timeout;
+    return VK_ERROR_OUT_OF_HOST_MEMORY;
+}
+
+static void test_failed_wait(void **state)
+{
+    (void)state;
+    tuff_device *device = create_device();
+    tuff__vk_device *vk = tuff__vk_device_of(device);
+    vk->table.vkWaitForFences = fail_to_wait;
+    assert_int_equal(run_batches(device, 1), TUFF_ERROR_DEVICE_LOST);
+    assert_true(vk->hung);
+    device->backend->device_destroy(device);
+}
+
+/* A GPU gets a minute and a few times what was planned, however many batches that makes. */
+static void test_patience(void **state)
+{
+    tuff__vk_device *vk = tuff__vk_device_of(*state);
+    vk->base.target.software = false;
+    assert_true(tuff__vk_patience(vk, 0) == 60);
+    assert_true(tuff__vk_patience(vk, 10) > 80 && tuff__vk_patience(vk, 10) < 200);
+    vk->base.target.software = true;
+    assert_true(tuff__vk_patience(vk, 0) >= 3600);
+}
+
 static void ignore_log(void *user, tuff_log_level level, const char *message)
 {
     (void)message;
@@ -692,6 +762,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hazards, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mismatches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_patience, set_up, tear_down),
+        cmocka_unit_test(test_refused_submits),
+        cmocka_unit_test(test_failed_wait),
         cmocka_unit_test(test_validation_speaks),
         cmocka_unit_test(test_cache),
         cmocka_unit_test(test_host_memory),

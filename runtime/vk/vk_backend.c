@@ -265,7 +265,7 @@ tuff_status tuff__vk_program_run(tuff__program *base)
         return TUFF_SUCCESS;
     TUFF_TRY(tuff__vk_submit(device, program->batches, program->batch_count, program->chain, program->fence));
     const double sent = tuff__clock_seconds();
-    TUFF_TRY(tuff__vk_wait(device, program->fence, program->batch_count));
+    TUFF_TRY(tuff__vk_wait(device, program->fence, program->estimated_seconds * program->scale));
     const double done = tuff__clock_seconds();
     adapt(program, done - sent);
     program->statistics.last_host_seconds = sent - start + (tuff__clock_seconds() - done);
@@ -333,7 +333,7 @@ tuff_status tuff__vk_program_run_call(tuff__program *base, size_t index, double 
         TUFF_TRY(encode_single(program, index));
     const double begin = tuff__clock_seconds();
     TUFF_TRY(tuff__vk_submit(device, &program->single[index], 1, NULL, program->fence));
-    TUFF_TRY(tuff__vk_wait(device, program->fence, 1));
+    TUFF_TRY(tuff__vk_wait(device, program->fence, program->estimated_seconds * program->scale));
     if (out_seconds)
         *out_seconds = device_seconds(program, tuff__clock_seconds() - begin);
     return TUFF_SUCCESS;

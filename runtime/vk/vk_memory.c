@@ -313,7 +313,7 @@ static tuff_status slot_wait(tuff__vk_device *device, uint32_t slot)
     if (!device->staging.in_flight[slot])
         return TUFF_SUCCESS;
     device->staging.in_flight[slot] = false;
-    return tuff__vk_wait(device, device->staging.fences[slot], 1);
+    return tuff__vk_wait(device, device->staging.fences[slot], 0);
 }
 
 static tuff_status clear(tuff__vk_device *device, tuff__vk_buffer *buffer)

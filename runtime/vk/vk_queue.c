@@ -4,8 +4,9 @@
 #include "../alloc.h"
 #include "../os.h"
 
-/* A batch is planned to take tens of milliseconds; a driver's watchdog fires after 2 to 60 seconds. */
-static const double GPU_PATIENCE_SECONDS = 60, CPU_PATIENCE_SECONDS = 3600;
+/* A driver's watchdog fires after 2 to 60 seconds; beyond that nothing but the work itself may take time, which may be
+ * several times as long as planned before the plan is corrected. */
+static const double GPU_PATIENCE_SECONDS = 60, CPU_PATIENCE_SECONDS = 3600, PATIENCE_FACTOR = 8;
 /* A fence round trip costs 42 µs on a desktop GPU; polling this long hides the wake-up of the thread. A software device
  * computes on the very processors that would poll. */
 static const double SPIN_SECONDS = 100e-6;
@@ -19,10 +20,19 @@ static tuff_status lose(tuff__vk_device *device, const char *how)
                       device->base.properties.name, how);
 }
 
-static tuff_status submit_result(tuff__vk_device *device, VkResult result)
+/* Loses a device that may still be at work: what it works on is left behind. */
+static tuff_status abandon(tuff__vk_device *device, const char *how)
+{
+    device->hung = true;
+    return lose(device, how);
+}
+
+static tuff_status submit_result(tuff__vk_device *device, VkResult result, bool in_flight)
 {
     if (result == VK_ERROR_DEVICE_LOST)
         return lose(device, "vkQueueSubmit answered VK_ERROR_DEVICE_LOST");
+    if (result != VK_SUCCESS && in_flight) /* no fence will tell when the submits before this one are done */
+        return abandon(device, "vkQueueSubmit took one part of the work and refused the next");
     return result == VK_SUCCESS ? TUFF_SUCCESS : tuff__vk_fail(result, "vkQueueSubmit(");
 }
 
@@ -50,8 +60,9 @@ tuff_status tuff__vk_submit(tuff__vk_device *device, const VkCommandBuffer *comm
             };
         }
         const bool last = first + part == count;
-        TUFF_TRY(submit_result(
-            device, device->table.vkQueueSubmit(device->queue, part, batches, last ? fence : VK_NULL_HANDLE)));
+        const VkResult result =
+            device->table.vkQueueSubmit(device->queue, part, batches, last ? fence : VK_NULL_HANDLE);
+        TUFF_TRY(submit_result(device, result, first > 0));
     }
     return TUFF_SUCCESS;
 }
@@ -65,24 +76,28 @@ static VkResult spin(tuff__vk_device *device, VkFence fence)
     return result == VK_NOT_READY ? VK_TIMEOUT : result;
 }
 
-tuff_status tuff__vk_wait(tuff__vk_device *device, VkFence fence, uint32_t batches)
+double tuff__vk_patience(const tuff__vk_device *device, double planned_seconds)
+{
+    return (device->base.target.software ? CPU_PATIENCE_SECONDS : GPU_PATIENCE_SECONDS) +
+           PATIENCE_FACTOR * planned_seconds;
+}
+
+tuff_status tuff__vk_wait(tuff__vk_device *device, VkFence fence, double planned_seconds)
 {
     const uint64_t second = 1000000000;
     const bool software = device->base.target.software;
-    const double patience = (software ? CPU_PATIENCE_SECONDS : GPU_PATIENCE_SECONDS) * (batches ? batches : 1);
+    const double patience = tuff__vk_patience(device, planned_seconds);
     const double start = tuff__clock_seconds();
     VkResult result = software ? VK_TIMEOUT : spin(device, fence);
     while (result == VK_TIMEOUT) {
-        if (tuff__clock_seconds() - start > patience) {
-            device->hung = true;
-            return lose(device, "it did not answer in time");
-        }
+        if (tuff__clock_seconds() - start > patience)
+            return abandon(device, "it did not answer in time");
         result = device->table.vkWaitForFences(device->handle, 1, &fence, VK_TRUE, second);
     }
     if (result == VK_ERROR_DEVICE_LOST)
         return lose(device, "waiting for it gave VK_ERROR_DEVICE_LOST");
     if (result != VK_SUCCESS)
-        return tuff__vk_fail(result, "vkWaitForFences(");
+        return abandon(device, tuff__vk_result_name(result));
     TUFF_TRY_VK(device->table.vkResetFences(device->handle, 1, &fence));
     return TUFF_SUCCESS;
 }
