@@ -309,8 +309,10 @@ tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, si
 {
     if (graph->error)
         return tuff__fail(graph->error, "%s", graph->error_text);
-    if (graph->compiled)
-        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: compiled already");
+    if (graph->compiling)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: %s",
+                          graph->compiled ? "compiled already" : "compiling it failed before, record a new one");
+    graph->compiling = true;
     for (size_t i = 0; i < count; i++) {
         const tuff__value *value = tuff__graph_value(graph, outputs[i]);
         if (!value)
@@ -360,6 +362,9 @@ tuff_status tuff_graph_read(tuff_graph *graph, tuff_tensor tensor, void *data, s
 {
     tuff__slice slice = {0};
     TUFF_TRY(find_slice(graph, tensor, size, false, &slice));
+    if (!slice.buffer)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: tensor %u has no memory, because no operator reads it",
+                          tensor.id);
     return tuff_buffer_read(slice.buffer, slice.offset, data, size);
 }
 

@@ -53,6 +53,7 @@ struct tuff_graph {
     uint32_t step_parameters; /* value id, 0 before it is asked for */
     bool is_proof; /* of a kernel, which may be wrong: not checked, not dumped */
     /* compiled */
+    bool compiling; /* compile was called, whatever came of it: what it did to the nodes cannot be done twice */
     bool compiled;
     tuff_op_call *calls; /* in execution order */
     uint32_t *call_nodes; /* the node of each call */

@@ -177,6 +177,36 @@ static void values_are_bound_to_buffers(void **state)
     tuff_buffer_destroy(buffer);
 }
 
+static void what_nobody_reads_has_no_memory(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    float x[4] = {1, 2, 3, 4};
+    const tuff_tensor a = tuff_graph_input(graph, "a", TUFF_F32, TUFF_SHAPE(4));
+    const tuff_tensor unread = tuff_graph_input(graph, "unread", TUFF_F32, TUFF_SHAPE(4));
+    const tuff_tensor y = tuff_gelu(graph, a);
+    assert_int_equal(tuff_graph_compile(graph, &y, 1), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_write(graph, unread, x, sizeof x), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_read(graph, unread, x, sizeof x), TUFF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(tuff_last_error(), "no operator reads it"));
+    assert_int_equal(tuff_graph_write(graph, a, x, sizeof x), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_read(graph, a, x, sizeof x), TUFF_SUCCESS);
+    tuff_graph_destroy(graph);
+}
+
+static void a_graph_is_compiled_once(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    const tuff_tensor a = tuff_graph_input(graph, "a", TUFF_F32, TUFF_SHAPE(4));
+    const tuff_tensor y = tuff_gelu(graph, a), none = {0};
+    assert_int_equal(tuff_graph_compile(graph, &none, 1), TUFF_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(tuff_graph_compile(graph, &y, 1), TUFF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(tuff_last_error(), "failed before"));
+    assert_int_equal(tuff_graph_run(graph), TUFF_ERROR_INVALID_ARGUMENT);
+    tuff_graph_destroy(graph);
+}
+
 /* -- planning ----------------------------------------------------------------------------------------------------- */
 
 enum { LAYERS = 6 };
@@ -282,6 +312,8 @@ int main(void)
         cmocka_unit_test(epilogues_are_fused_where_nobody_else_looks),
         cmocka_unit_test(unneeded_nodes_are_dropped),
         cmocka_unit_test(values_are_bound_to_buffers),
+        cmocka_unit_test(what_nobody_reads_has_no_memory),
+        cmocka_unit_test(a_graph_is_compiled_once),
         cmocka_unit_test(living_values_share_no_memory),
         cmocka_unit_test(every_call_follows_what_it_waits_for),
         cmocka_unit_test(little_more_is_planned_than_is_alive),

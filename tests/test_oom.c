@@ -53,6 +53,11 @@ static tuff_status run(tuff_device *device)
         status = tuff_graph_read(graph, net.loss, &loss, sizeof loss);
     if (status == TUFF_SUCCESS)
         status = tuff_graph_read(graph, net.gradient, gradient, sizeof gradient);
+    if (status != TUFF_SUCCESS) {
+        tuff__alloc_fail_at(0);
+        /* Not even with all the memory of the world: a compile that failed half-way left half of its work. */
+        assert_int_not_equal(tuff_graph_compile(graph, &net.loss, 1), TUFF_SUCCESS);
+    }
     tuff_graph_destroy(graph);
     return status;
 }
