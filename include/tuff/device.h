@@ -51,7 +51,8 @@ typedef struct tuff_device_properties {
     uint32_t vulkan_index; /* N of "vulkan:N" */
     uint32_t api_version;  /* VK_API_VERSION, 0 for CPUs */
     uint32_t vendor_id, device_id, driver_version;
-    uint8_t uuid[16];
+    uint8_t uuid[16];                /* of this very device, as the driver says */
+    uint8_t pipeline_cache_uuid[16]; /* of what the driver compiles for it: changes with the driver */
     uint64_t memory_size; /* bytes of the largest device-local heap, or of the machine */
     uint64_t max_storage_buffer_range, max_memory_allocation_size;
     uint32_t max_shared_memory_size, max_workgroup_invocations, subgroup_size;

@@ -1,5 +1,5 @@
 /*
- * vk_cache.c: owns the pipeline cache file: <cache>/pipelines/<device uuid>-<driver version>.bin.
+ * vk_cache.c: owns the pipeline cache file: <cache>/pipelines/<pipelineCacheUUID>-<driver version>.bin.
  *
  * Drivers check such data loosely, and some crash on damaged files: so it carries a header and a checksum of tuff's
  * own, and is written aside and renamed. Losing it costs compile time, nothing else.

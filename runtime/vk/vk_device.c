@@ -68,6 +68,7 @@ static void query_limits(device_query *query)
 {
     tuff__vk_facts *facts = query->facts;
     VkPhysicalDeviceSubgroupProperties subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
+    VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
     VkPhysicalDeviceMaintenance3Properties maintenance3 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
     VkPhysicalDeviceMaintenance4Properties maintenance4 = {
@@ -75,6 +76,7 @@ static void query_limits(device_query *query)
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
     VkPhysicalDeviceProperties2 all = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
     chain(&all.pNext, &subgroup);
+    chain(&all.pNext, &id);
     chain(&all.pNext, &maintenance3);
     if (offers(query, VK_API_VERSION_1_3, VK_KHR_MAINTENANCE_4_EXTENSION_NAME))
         chain(&all.pNext, &maintenance4);
@@ -87,6 +89,7 @@ static void query_limits(device_query *query)
         subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT ? subgroup.supportedOperations : 0;
     facts->subgroup_size = subgroup.subgroupSize ? subgroup.subgroupSize : 1;
     query->driver_id = driver.driverID;
+    memcpy(query->out->uuid, id.deviceUUID, sizeof query->out->uuid);
     const uint32_t version = facts->properties.driverVersion;
     if (driver.driverName[0] != '\0')
         snprintf(query->out->driver, sizeof query->out->driver, "%.120s %.120s", driver.driverName, driver.driverInfo);
@@ -282,7 +285,7 @@ static void describe_basics(device_query *query)
     out->vendor_id = properties->vendorID;
     out->device_id = properties->deviceID;
     out->driver_version = properties->driverVersion;
-    memcpy(out->uuid, properties->pipelineCacheUUID, sizeof out->uuid);
+    memcpy(out->pipeline_cache_uuid, properties->pipelineCacheUUID, sizeof out->pipeline_cache_uuid);
     out->max_storage_buffer_range = limits->maxStorageBufferRange;
     out->max_shared_memory_size = limits->maxComputeSharedMemorySize;
     out->max_workgroup_invocations = limits->maxComputeWorkGroupInvocations;
