@@ -4,6 +4,7 @@
 #include "cpu/cpu_backend.h"
 #include "env.h"
 #include "log.h"
+#include "op.h"
 #include "prove.h"
 #if TUFF_WITH_VULKAN
 #include "vk/vk_device.h"
@@ -85,22 +86,23 @@ static bool contains(const char *text, const char *part)
     return length == 0;
 }
 
-/* "vulkan:N" -> N, else -1. */
-static long vulkan_number(const char *name)
+/* "vulkan:N" */
+static bool vulkan_number(const char *name, unsigned long long *out_number)
 {
     char *end = NULL;
     if (strncmp(name, "vulkan:", 7) != 0 || !isdigit((unsigned char)name[7]))
-        return -1;
-    const long number = strtol(name + 7, &end, 10);
-    return *end ? -1 : number;
+        return false;
+    *out_number = strtoull(name + 7, &end, 10);
+    return *end == '\0';
 }
 
 static bool answers_to(const tuff_device_properties *device, const char *name)
 {
+    unsigned long long number = 0;
     if (!strcmp(name, "vulkan"))
         return device->backend == TUFF_BACKEND_VULKAN && device->is_default;
-    if (vulkan_number(name) >= 0)
-        return device->backend == TUFF_BACKEND_VULKAN && device->vulkan_index == (uint32_t)vulkan_number(name);
+    if (vulkan_number(name, &number))
+        return device->backend == TUFF_BACKEND_VULKAN && device->vulkan_index == number;
     if (!strcmp(name, "cpu") || !strcmp(name, "reference"))
         return !strcmp(name, device->name);
     return contains(device->name, name) || (device->backend == TUFF_BACKEND_VULKAN && contains(device->driver, name));
@@ -157,21 +159,45 @@ static tuff_status create_by_name(const char *name, const tuff_device_create_inf
     return status;
 }
 
+/* The operators' own spelling of a rung, which outlives the caller's; NULL and "" give NULL. */
+static tuff_status find_variant(const char *wanted, const char **out_name)
+{
+    char known[128] = "";
+    *out_name = NULL;
+    if (!wanted || !wanted[0])
+        return TUFF_SUCCESS;
+    for (uint32_t id = 1; id < TUFF__OP_COUNT; id++) {
+        const tuff_op_desc *op = tuff__op_desc((tuff__op_id)id);
+        for (uint32_t v = 0; v < op->variant_count; v++) {
+            char word[34];
+            *out_name = op->variants[v].name;
+            if (!strcmp(*out_name, wanted))
+                return TUFF_SUCCESS;
+            snprintf(word, sizeof word, " %.31s,", *out_name);
+            if (!strstr(known, word))
+                snprintf(known + strlen(known), sizeof known - strlen(known), "%s", word);
+        }
+    }
+    return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "device: kernel_variant is '%s', wanted one of%s or none", wanted,
+                      known);
+}
+
 tuff_status tuff_device_create(const tuff_device_create_info *info, tuff_device **out_device)
 {
-    static const tuff_device_create_info defaults;
+    tuff_device_create_info wanted = {0};
     *out_device = NULL;
-    if (!info)
-        info = &defaults;
-    const char *name = info->device && info->device[0] ? info->device : tuff__env()->device;
-    TUFF_TRY(create_by_name(name, info, out_device));
+    if (info)
+        wanted = *info;
+    TUFF_TRY(find_variant(wanted.kernel_variant, &wanted.kernel_variant));
+    const char *name = wanted.device && wanted.device[0] ? wanted.device : tuff__env()->device;
+    TUFF_TRY(create_by_name(name, &wanted, out_device));
     tuff_device *device = *out_device;
     tuff__target *target = &device->target;
     device->checks = tuff__env()->check;
     device->dump_dir = tuff__env()->dump;
-    target->kernel_variant = info->kernel_variant;
-    if (info->max_storage_buffer_range && info->max_storage_buffer_range < target->max_storage_buffer_range)
-        target->max_storage_buffer_range = info->max_storage_buffer_range;
+    target->kernel_variant = wanted.kernel_variant;
+    if (wanted.max_storage_buffer_range && wanted.max_storage_buffer_range < target->max_storage_buffer_range)
+        target->max_storage_buffer_range = wanted.max_storage_buffer_range;
     tuff__log(TUFF_LOG_INFO, "device: %s (%s)", device->properties.name, device->properties.driver);
     return TUFF_SUCCESS;
 }

@@ -686,6 +686,7 @@ static void test_devices(void **state)
     (void)state;
     check_refused("run text-classification " MODEL " hello --device nonsense", 1, "nonsense");
     check_refused("run text-classification " MODEL " hello --device vulkan:4711", 1, "4711");
+    check_refused("run text-classification " MODEL " hello --device vulkan:4294967296", 1, "4294967296");
     check_refused_after(NO_VULKAN, "run text-classification " MODEL " hello --device vulkan", 1, "ulkan");
     assert_int_equal(run_after(NO_VULKAN, "run text-classification " MODEL " hello"), 0); /* the CPU device serves */
     assert_int_equal(run_after(NO_VULKAN, "devices"), 0);

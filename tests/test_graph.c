@@ -25,6 +25,21 @@ static int close_device(void **state)
     return 0;
 }
 
+static void a_kernel_variant_is_one_that_exists(void **state)
+{
+    (void)state;
+    char name[] = "t0";
+    tuff_device *other = NULL;
+    tuff_device_create_info info = {.device = "reference", .kernel_variant = "t99"};
+    assert_int_equal(tuff_device_create(&info, &other), TUFF_ERROR_INVALID_ARGUMENT);
+    assert_non_null(strstr(tuff_last_error(), "'t99', wanted one of t0, t1, t0c, or none"));
+    info.kernel_variant = name;
+    assert_int_equal(tuff_device_create(&info, &other), TUFF_SUCCESS);
+    name[1] = '9'; /* the caller's string may change or go */
+    assert_string_equal(other->target.kernel_variant, "t0");
+    tuff_device_destroy(other);
+}
+
 static tuff_graph *new_graph(void)
 {
     tuff_graph *graph = NULL;
@@ -306,6 +321,7 @@ static void little_more_is_planned_than_is_alive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kernel_variant_is_one_that_exists),
         cmocka_unit_test(first_error_sticks),
         cmocka_unit_test(a_profile_has_a_row_an_operator),
         cmocka_unit_test(scopes_nest_and_names_may_hold_dots),

@@ -28,10 +28,13 @@ typedef struct tuff_device_create_info {
     uint32_t thread_count;             /* CPU device; default: the processors of this machine */
     bool enable_validation;            /* Vulkan's validation layer; default: off, or TUFF_VALIDATION */
     uint64_t max_storage_buffer_range; /* default: the device's; a lower one makes tests split tensors */
-    const char *kernel_variant;        /* default: the fastest proven; else this rung ("t0", "t1", "t0c") where it exists */
+    /* Default: of each operator's rungs the highest that proved right on this device and that no other is twice as fast as.
+     * Else this rung ("t0", "t1", "t0c") where the operator has it, unproven. */
+    const char *kernel_variant;
 } tuff_device_create_info;
 
-/* NULL `info` means all defaults. Errors: FEATURE_NOT_PRESENT when no device answers to the name. */
+/* NULL `info` means all defaults. Errors: FEATURE_NOT_PRESENT when no device answers to the name, INVALID_ARGUMENT
+ * when no operator has such a kernel_variant. */
 TUFF_API tuff_status tuff_device_create(const tuff_device_create_info *info, tuff_device **out_device);
 TUFF_API void tuff_device_destroy(tuff_device *device); /* like every destroy, accepts NULL */
 
