@@ -239,6 +239,7 @@ static void test_out_of_memory(void **state)
     assert_int_equal(device->backend->buffer_create(device, heap * 2, TUFF__MEMORY_DEVICE, &buffer),
                      TUFF_ERROR_OUT_OF_DEVICE_MEMORY);
     assert_non_null(strstr(tuff_last_error(), "lower the batch size"));
+    assert_non_null(strstr(tuff_last_error(), "MiB too few"));
     tuff__vk_device_of(device)->facts.max_memory_allocation_size = UINT64_MAX;
     tuff__vk_device_of(device)->facts.max_buffer_size = UINT64_MAX;
     assert_int_equal(device->backend->buffer_create(device, UINT64_C(1) << 60, TUFF__MEMORY_DEVICE, &buffer),

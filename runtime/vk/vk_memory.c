@@ -13,6 +13,7 @@
 #include "vk_recorder.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Small first blocks keep small models small; at 256 MiB a block is large enough that Vulkan's limit on the number of
@@ -117,14 +118,25 @@ static uint64_t memory_limit(const tuff__vk_device *device, uint32_t type)
     return device->base.target.software ? available_memory(device, type) : heap_rest(device, type);
 }
 
+static const double MIB = 1024.0 * 1024.0;
+
+/* "has 10.0 MiB left", of what was wanted. */
+static tuff_status fail_too_large(const tuff__vk_device *device, uint64_t wanted, const char *has, uint64_t there,
+                                  const char *left)
+{
+    char missing[64] = "which the driver refused all the same";
+    if (wanted > there)
+        snprintf(missing, sizeof missing, "%.1f MiB too few", (double)(wanted - there) / MIB);
+    return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
+                      "vulkan: %.1f MiB of device memory were wanted, %s %s %.1f MiB %s, %s: lower the batch size or "
+                      "the sequence length (a trainer may accumulate gradients over more, smaller batches), close other "
+                      "programs that use the device, or take a device with more memory",
+                      (double)wanted / MIB, device->base.properties.name, has, (double)there / MIB, left, missing);
+}
+
 static tuff_status fail_out_of_memory(const tuff__vk_device *device, uint64_t size, uint32_t type)
 {
-    const double mib = 1024.0 * 1024.0;
-    return tuff__fail(
-        TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
-        "vulkan: %.1f MiB of device memory were wanted, %s has %.1f MiB left: lower the batch size or the "
-        "sequence length, or close other programs that use the device",
-        (double)size / mib, device->base.properties.name, (double)available_memory(device, type) / mib);
+    return fail_too_large(device, size, "has", available_memory(device, type), "left");
 }
 
 /* -- blocks ------------------------------------------------------------------------------------------------------- */
@@ -149,7 +161,8 @@ static tuff_status block_create(tuff__vk_device *device, uint64_t size, uint32_t
                                 tuff__vk_block **out_block)
 {
     if (device->allocation_count >= device->facts.properties.limits.maxMemoryAllocationCount)
-        return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY, "vulkan: %s allows no more than %u memory allocations",
+        return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY, "vulkan: %s allows no more than %u memory allocations: keep fewer models "
+                          "and trainers on it at one time",
                           device->base.properties.name, device->facts.properties.limits.maxMemoryAllocationCount);
     if (size > memory_limit(device, type))
         return fail_out_of_memory(device, size, type);
@@ -253,12 +266,8 @@ static tuff_status place(tuff__vk_device *device, tuff__vk_buffer *buffer, tuff_
     const uint64_t alignment = align_up(requirements.alignment ? requirements.alignment : 1, TUFF__ALIGNMENT);
     buffer->reserved = align_up(requirements.size, TUFF__ALIGNMENT);
     if (buffer->reserved > device->facts.max_memory_allocation_size)
-        return tuff__fail(
-            TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
-            "vulkan: a buffer of %llu bytes was wanted, %s allows %llu in one allocation: lower the batch "
-            "size or the sequence length",
-            (unsigned long long)buffer->reserved, device->base.properties.name,
-            (unsigned long long)device->facts.max_memory_allocation_size);
+        return fail_too_large(device, buffer->reserved, "allows", device->facts.max_memory_allocation_size,
+                              "in one allocation");
     const uint32_t first = next_type(device, requirements.memoryTypeBits, 0, memory);
     if (first == VK_MAX_MEMORY_TYPES)
         return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "vulkan: %s has no memory type for a buffer",
@@ -268,7 +277,7 @@ static tuff_status place(tuff__vk_device *device, tuff__vk_buffer *buffer, tuff_
         const tuff_status status = place_in_type(device, buffer, alignment, type, memory);
         if (status == TUFF_SUCCESS && (flags_of(device, first) & ~flags_of(device, type) & LOCAL))
             tuff__log(TUFF_LOG_WARNING, "vulkan: the memory of %s is full; %.1f MiB are kept in slower host memory",
-                      device->base.properties.name, (double)buffer->reserved / (1024.0 * 1024.0));
+                      device->base.properties.name, (double)buffer->reserved / MIB);
         if (status != TUFF_ERROR_OUT_OF_DEVICE_MEMORY)
             return status;
         tried |= 1u << type;
@@ -282,11 +291,7 @@ static tuff_status place(tuff__vk_device *device, tuff__vk_buffer *buffer, tuff_
 static tuff_status handle_create(tuff__vk_device *device, tuff__vk_buffer *buffer)
 {
     if (buffer->bytes > device->facts.max_buffer_size)
-        return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
-                          "vulkan: a buffer of %llu bytes was wanted, %s allows %llu: lower the batch size or the "
-                          "sequence length",
-                          (unsigned long long)buffer->bytes, device->base.properties.name,
-                          (unsigned long long)device->facts.max_buffer_size);
+        return fail_too_large(device, buffer->bytes, "allows", device->facts.max_buffer_size, "in one buffer");
     const VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = buffer->bytes,
