@@ -75,6 +75,7 @@ static uint64_t key_of(const tuff_device *device)
         t->max_workgroup_count[2],   t->subgroup_size,
     };
     uint64_t hash = hash_bytes(UINT64_C(0xCBF29CE484222325), p->uuid, sizeof p->uuid);
+    hash = hash_bytes(hash, &t->max_dispatch_flops, sizeof t->max_dispatch_flops);
     hash = hash_bytes(hash, p->pipeline_cache_uuid, sizeof p->pipeline_cache_uuid);
     hash = hash_bytes(hash, numbers, sizeof numbers);
     hash = hash_bytes(hash, p->driver, strlen(p->driver));

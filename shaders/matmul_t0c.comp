@@ -88,7 +88,7 @@ void store_sums(uint z, uint first_m, uint first_n)
                 continue;
             const uint at = position(z, m, n);
             if ((epilogue & TUFF_MATMUL_PARTIAL) != 0u)
-                c[(z * push.m + m) * push.n + n] = sums[i][j];
+                c[push.c_base + (z * push.m + m) * push.n + n] = sums[i][j];
             else
                 c[push.c_base + at] = begin_epilogue(at, sums[i][j]);
         }

@@ -1,7 +1,7 @@
 /*
  * test_ops.c: every operator, every case, on the device under test (TUFF_DEVICE, default cpu): each element against the
- * reference, under every kernel variant the device supports, and again with a storage-buffer range so small that tensors
- * are split. On the CPU run, gradients against central differences too.
+ * reference, under every kernel variant the device supports, again with a storage-buffer range so small that tensors are
+ * split, and with dispatches so short that products and attention are cut, which may change no bit. On the CPU run, gradients against central differences too.
  *
  * test_ops [operator...] runs those alone. TUFF_DEVICE chooses the device. Seeds are fixed.
  */
@@ -25,10 +25,12 @@ typedef struct test_device {
 } test_device;
 
 enum { MAX_DEVICES = 8, SPLIT_RANGE = 32768 };
+static const double SHORT_DISPATCH = 65536; /* FLOPs */
 
 static test_device devices[MAX_DEVICES];
 static size_t device_count;
 static size_t passed, failed, skipped;
+static uint64_t cut_dispatches, uncut_dispatches; /* of the same cases */
 static uint64_t validation_errors;
 
 static void count_errors(void *user, tuff_log_level level, const char *message)
@@ -57,6 +59,7 @@ typedef struct case_data {
     tuff_op_call call;               /* host data of inputs, and the reference's outputs */
     void *inputs[TUFF__MAX_INPUTS];  /* as the device gets them */
     size_t sizes[TUFF__MAX_INPUTS];
+    void *uncut[TUFF__MAX_OUTPUTS];  /* what "variant t0" gave */
 } case_data;
 
 static size_t operand_size(const tuff__operand *operand)
@@ -146,9 +149,11 @@ static tuff_status make_case(const tuff_op_desc *op, const tuff__op_case *test, 
 
 static void free_case(case_data *data)
 {
-    for (uint32_t i = 0; i < data->call.output_count; i++)
+    for (uint32_t i = 0; i < data->call.output_count; i++) {
+        tuff__free(data->uncut[i]);
         if (!data->call.op->alias[i])
             tuff__free(data->call.outputs[i].data);
+    }
     for (uint32_t i = 0; i < data->call.input_count; i++) {
         tuff__free(data->inputs[i]);
         tuff__free(data->call.inputs[i].data);
@@ -207,7 +212,27 @@ static tuff_status build_and_run(tuff_graph *graph, const case_data *data, tuff_
     return tuff_graph_run(graph);
 }
 
-static void compare_outputs(tuff_graph *graph, const case_data *data, const tuff_tensor *outputs,
+/* Keeps the result of "variant t0", and holds that of "cut", its copy with shorter dispatches, against it. */
+static bool equals_uncut(case_data *data, const test_device *device, uint32_t output, const void *got, size_t size)
+{
+    if (!strcmp(device->name, "variant t0")) {
+        data->uncut[output] = allocate(size);
+        memcpy(data->uncut[output], got, size);
+    }
+    return strcmp(device->name, "cut") != 0 || !data->uncut[output] || !memcmp(data->uncut[output], got, size);
+}
+
+static void count_dispatches(const tuff_graph *graph, const case_data *data, const char *device)
+{
+    tuff_graph_statistics statistics;
+    tuff_graph_get_statistics(graph, &statistics);
+    if (!strcmp(device, "cut"))
+        cut_dispatches += statistics.dispatch_count;
+    else if (!strcmp(device, "variant t0") && data->call.op->variants)
+        uncut_dispatches += statistics.dispatch_count;
+}
+
+static void compare_outputs(tuff_graph *graph, case_data *data, const tuff_tensor *outputs,
                             const test_device *device, size_t index)
 {
     for (uint32_t i = 0; i < data->call.output_count; i++) {
@@ -219,6 +244,10 @@ static void compare_outputs(tuff_graph *graph, const case_data *data, const tuff
         if (tuff_graph_read(graph, outputs[i], got, size) == TUFF_SUCCESS) {
             tuff__compare_output(&data->call, i, got, &comparison);
             tuff__comparison_text(&comparison, shape, words);
+            if (comparison.bad == 0 && !equals_uncut(data, device, i, got, size)) {
+                comparison.bad = 1;
+                snprintf(words, sizeof words, "output %u differs in its bits from the uncut one", i);
+            }
         } else {
             snprintf(words, sizeof words, "%.200s", tuff_last_error());
         }
@@ -227,8 +256,10 @@ static void compare_outputs(tuff_graph *graph, const case_data *data, const tuff
     }
 }
 
-static void test_on_device(const case_data *data, const test_device *device, size_t index)
+static void test_on_device(case_data *data, const test_device *device, size_t index)
 {
+    if (device->device->target.max_dispatch_flops == SHORT_DISPATCH && !data->call.op->variants)
+        return; /* only the operators with a ladder cut their dispatches */
     tuff_graph *graph = NULL;
     tuff_tensor outputs[TUFF__MAX_OUTPUTS] = {{0}};
     tuff_status status = tuff_graph_create(device->device, &graph);
@@ -241,6 +272,8 @@ static void test_on_device(const case_data *data, const test_device *device, siz
         report(false, data->call.op->name, device->name, index, &data->call.outputs[0].shape, tuff_last_error());
     else
         compare_outputs(graph, data, outputs, device, index);
+    if (status == TUFF_SUCCESS)
+        count_dispatches(graph, data, device->name);
     tuff_graph_destroy(graph);
 }
 
@@ -372,18 +405,22 @@ static int open_devices(void)
     static const struct {
         const char *name;
         tuff_device_create_info info;
+        double max_dispatch_flops; /* 0: the device's own */
     } rows[] = {
-        {"default", {0}},
-        {"split", {.max_storage_buffer_range = SPLIT_RANGE}},
-        {"variant t0", {.kernel_variant = "t0"}},
-        {"variant t1", {.kernel_variant = "t1"}},
-        {"variant t0c", {.kernel_variant = "t0c"}},
+        {.name = "default"},
+        {.name = "split", .info.max_storage_buffer_range = SPLIT_RANGE},
+        {.name = "variant t0", .info.kernel_variant = "t0"},
+        {.name = "variant t1", .info.kernel_variant = "t1"},
+        {.name = "variant t0c", .info.kernel_variant = "t0c"},
+        {.name = "cut", .info.kernel_variant = "t0", .max_dispatch_flops = SHORT_DISPATCH},
     };
     _Static_assert(sizeof rows / sizeof rows[0] <= MAX_DEVICES, "room for every device");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const int code = tuff__check_open_device(&rows[i].info, &devices[device_count].device);
         if (code != 0)
             return code;
+        if (rows[i].max_dispatch_flops > 0)
+            devices[device_count].device->target.max_dispatch_flops = rows[i].max_dispatch_flops;
         devices[device_count++].name = rows[i].name;
         if (devices[0].device->target.backend != TUFF_BACKEND_VULKAN)
             break;
@@ -435,6 +472,11 @@ int main(int argc, char **argv)
     for (size_t d = 0; d < device_count; d++)
         tuff_device_destroy(devices[d].device);
     tuff_device_destroy(reference);
+    if (uncut_dispatches && cut_dispatches < 2 * uncut_dispatches) {
+        printf("FAILED: %llu dispatches when cut, %llu when not\n", (unsigned long long)cut_dispatches,
+               (unsigned long long)uncut_dispatches);
+        failed++;
+    }
     if (validation_errors) {
         printf("FAILED: %llu errors were logged\n", (unsigned long long)validation_errors);
         failed++;

@@ -2,7 +2,8 @@
  * attention_vk.c: owns how attention becomes dispatches. Where a tensor exceeds a binding, whole batches are taken a
  * few at a time; where a single batch exceeds it, windows of queries meet windows of keys in order, each continuing
  * from what the one before left in the outputs: o with lse is a complete state of the online softmax, and gradients are
- * sums.
+ * sums. Where the arithmetic would hold a slow device for too long, batches and the outputs' rows are cut as well, and
+ * what is summed over stays whole: the result is that of the uncut operator, bit by bit.
  */
 #include "attention.h"
 
@@ -20,7 +21,7 @@ typedef struct window {
 } window;
 
 /* The largest window from the origin that fits the bindings. */
-static tuff_status first_window(const tuff_op_call *call, const tuff__attention_sizes *s, window *out)
+static tuff_status fit_bindings(const tuff_op_call *call, const tuff__attention_sizes *s, window *out)
 {
     const int64_t limit = tuff__window_limit(call->target);
     const int64_t largest = tuff__max_i64(tuff__max_i64(s->tq, s->tk) * s->channels, s->heads * s->tq);
@@ -38,6 +39,22 @@ static tuff_status first_window(const tuff_op_call *call, const tuff__attention_
     out->batches = 1;
     out->q_count = tuff__min_i64(s->tq, rows);
     out->k_count = tuff__min_i64(s->tk, rows);
+    return TUFF_SUCCESS;
+}
+
+enum { ROWS_STEP = 64 }; /* whole tiles, and the next window starts at TUFF__ALIGNMENT */
+
+/* The largest window that fits the bindings and the time of a dispatch; each has rows of the keys where `keys_outer`, of
+ * the queries elsewhere. */
+static tuff_status first_window(const tuff_op_call *call, const tuff__attention_sizes *s, bool keys_outer, window *out)
+{
+    TUFF_TRY(fit_bindings(call, s, out));
+    const double flops = tuff__op_flops(call) / (double)s->batch * ((double)out->q_count / (double)s->tq) *
+                         ((double)out->k_count / (double)s->tk); /* of one batch */
+    int64_t *rows = keys_outer ? &out->k_count : &out->q_count;
+    out->batches = tuff__rows_per_dispatch(call->target, out->batches, flops, 1);
+    if (out->batches == 1)
+        *rows = tuff__rows_per_dispatch(call->target, *rows, flops / (double)*rows, ROWS_STEP);
     return TUFF_SUCCESS;
 }
 
@@ -212,7 +229,7 @@ tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *rec
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
     const kernel k = forward_kernel(call, s.head_size);
     window step;
-    TUFF_TRY(first_window(call, &s, &step));
+    TUFF_TRY(first_window(call, &s, false, &step));
     window w = step;
     do {
         struct tuff_push_attention push;
@@ -234,7 +251,7 @@ tuff_status tuff__attention_delta_record(const tuff_op_call *call, tuff__recorde
 {
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
     window step;
-    TUFF_TRY(first_window(call, &s, &step));
+    TUFF_TRY(first_window(call, &s, false, &step));
     step.k_count = s.tk; /* there are no keys */
     window w = step;
     do {
@@ -278,7 +295,7 @@ tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__r
     const kernel k =
         lanes ? lanes_kernel("attention_backward_kv_t0c") : tiled_kernel("attention_backward_kv", 2 * s.head_size);
     window step;
-    TUFF_TRY(first_window(call, &s, &step));
+    TUFF_TRY(first_window(call, &s, true, &step));
     window w = step;
     do {
         struct tuff_push_attention push;
@@ -304,7 +321,7 @@ tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__re
     const kernel k =
         lanes ? lanes_kernel("attention_backward_q_t0c") : tiled_kernel("attention_backward_q", s.head_size);
     window step;
-    TUFF_TRY(first_window(call, &s, &step));
+    TUFF_TRY(first_window(call, &s, false, &step));
     window w = step;
     do {
         struct tuff_push_attention push;

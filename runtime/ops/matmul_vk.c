@@ -1,6 +1,7 @@
 /*
  * matmul_vk.c: owns how a matrix product becomes dispatches: which kernel, how k is split where the result is too small
- * to fill a device, and how a product whose tensors exceed a binding is cut into parts that do not.
+ * to fill a device, and how a product whose tensors exceed a binding, or whose arithmetic would hold a slow device for
+ * too long, is cut into parts that do not.
  */
 #include "matmul.h"
 
@@ -153,7 +154,21 @@ static void shrink(int64_t *rows, int64_t *columns)
     *count = halve(*count);
 }
 
-/* The largest part from the origin that fits the bindings and the grid. One element always does. */
+enum { TILES_STEP = 128 }; /* a multiple of every kernel's tile, so that no part but the last has ragged ones */
+
+/* Makes the part short enough for one dispatch. k stays whole: the sums are those of the uncut product, bit by bit. */
+static void shorten(const tuff__target *target, part *p)
+{
+    const double column = 2.0 * (double)p->k_count;
+    p->batches =
+        tuff__rows_per_dispatch(target, p->batches, column * (double)p->m_count * (double)p->n_count, 1);
+    if (p->batches > 1)
+        return;
+    p->m_count = tuff__rows_per_dispatch(target, p->m_count, column * (double)p->n_count, TILES_STEP);
+    p->n_count = tuff__rows_per_dispatch(target, p->n_count, column * (double)p->m_count, TILES_STEP);
+}
+
+/* The largest part from the origin that fits the bindings, the grid and the time of a dispatch. One element always does. */
 static part first_part(const tuff_op_call *call, const tuff__matmul_sizes *s, const kernel *k)
 {
     const tuff__matmul_params *params = call->params;
@@ -180,6 +195,7 @@ static part first_part(const tuff_op_call *call, const tuff__matmul_sizes *s, co
     for (int i = 0; i < 3; i++)
         if (strides[i])
             p.batches = tuff__min_i64(p.batches, (limit - counts[i]) / strides[i] + 1);
+    shorten(target, &p);
     return p;
 }
 
@@ -298,18 +314,34 @@ static tuff_status record_reduce(const tuff_op_call *call, tuff__recorder *recor
     return tuff__dispatch_record(recorder, call, &dispatch);
 }
 
+/* Partial sums [batch][split][m][n], as many splits of a batch at a time as one dispatch may do, then their sum. */
 static tuff_status record_split(const tuff_op_call *call, tuff__recorder *recorder, const kernel *k,
                                 const tuff__matmul_sizes *s, int64_t depth)
 {
     const part whole = {.batches = s->batch, .m_count = s->m, .n_count = s->n, .k_count = s->k};
+    const int64_t splits = divide_up(s->k, depth), result = s->m * s->n;
+    const double flops = 2.0 * (double)result * (double)depth;
+    const bool all = tuff__rows_per_dispatch(call->target, s->batch * splits, flops, 1) == s->batch * splits;
+    const int64_t step = all ? splits : tuff__rows_per_dispatch(call->target, splits, flops, 1);
+    for (part p = whole; p.batch < s->batch; p.batch += p.batches) {
+        p.batches = all ? s->batch : 1;
+        for (int64_t first = 0; first < splits; first += step) {
+            const int64_t count = tuff__min_i64(step, splits - first);
+            p.k = first * depth;
+            p.k_count = tuff__min_i64(count * depth, s->k - p.k);
+            part_dispatch sums = describe_part(call, s, &p);
+            sums.push.splits = (uint32_t)count;
+            sums.push.split_k = (uint32_t)depth;
+            sums.epilogue = TUFF_MATMUL_PARTIAL;
+            sums.activation = 0;
+            sums.out = tuff__window(call->workspace_slice, (p.batch * splits + first) * result,
+                                    p.batches * count * result, &sums.push.c_base);
+            TUFF_TRY(record_product(call, recorder, k, &p, &sums));
+        }
+    }
     part_dispatch d = describe_part(call, s, &whole);
-    d.push.splits = (uint32_t)divide_up(s->k, depth);
+    d.push.splits = (uint32_t)splits;
     d.push.split_k = (uint32_t)depth;
-    part_dispatch sums = d;
-    sums.epilogue = TUFF_MATMUL_PARTIAL;
-    sums.activation = 0;
-    sums.out = call->workspace_slice;
-    TUFF_TRY(record_product(call, recorder, k, &whole, &sums));
     return record_reduce(call, recorder, &whole, &d);
 }
 

@@ -33,6 +33,16 @@ static inline int64_t tuff__max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Of `count` rows (or columns) of `flops` each, how many one dispatch may do on this target: at least `step` and a multiple
+ * of it, unless there are fewer. */
+static inline int64_t tuff__rows_per_dispatch(const tuff__target *target, int64_t count, double flops, int64_t step)
+{
+    if (target->max_dispatch_flops <= 0 || flops * (double)count <= target->max_dispatch_flops)
+        return count;
+    const int64_t rows = (int64_t)(target->max_dispatch_flops / flops) / step * step;
+    return tuff__min_i64(count, tuff__max_i64(rows, step));
+}
+
 /* Invocations of a workgroup of 128 that share a row of `columns`: about four columns each, so that short rows do not leave
  * them idle. One on a CPU, where barriers cost more than they bring, unless a rung for GPUs is insisted on, as tests do. A
  * power of two. */

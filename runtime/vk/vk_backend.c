@@ -1,8 +1,8 @@
 /*
  * vk_backend.c: owns compiled programs: which dispatches go into which command buffer, the replay, and single calls.
  *
- * One command buffer must stay far below a driver's watchdog, so a program is cut where its estimated time passes
- * BATCH_SECONDS: the estimate of the table of rates times a scale. A program starts with the device's scale, which the
+ * One command buffer must stay far below a driver's watchdog, so operators keep each dispatch below what BATCH_SECONDS
+ * allow (tuff__target.max_dispatch_flops), and a program is cut where its estimated time passes them: the estimate of the table of rates times a scale. A program starts with the device's scale, which the
  * long runs before it taught, and goes on with its own once its runs show that it is far slower.
  */
 #include "vk_backend.h"
@@ -36,6 +36,11 @@ static const struct {
     [TUFF_DEVICE_TYPE_CPU] = {INFINITY, INFINITY},
 };
 static const double DISPATCH_SECONDS = 5e-6; /* what starting one costs a GPU, roughly */
+
+double tuff__vk_max_dispatch_flops(tuff_device_type type)
+{
+    return isinf(rates[type].flops_per_second) ? 0 : BATCH_SECONDS * rates[type].flops_per_second;
+}
 
 typedef struct vk_program {
     tuff__program base;

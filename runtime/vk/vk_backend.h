@@ -9,6 +9,8 @@ tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *cal
 void tuff__vk_program_destroy(tuff__program *program);
 tuff_status tuff__vk_program_run(tuff__program *program);
 tuff_status tuff__vk_program_run_call(tuff__program *program, size_t index, double *out_seconds);
+/* FLOPs that one dispatch may have on that type of device so as to fit a batch; 0: any number. */
+double tuff__vk_max_dispatch_flops(tuff_device_type type);
 /* How much longer than the table of rates says a new program is expected to take, after a run of `estimated` seconds by
  * that table took `seconds`; `scale` is what was expected before. */
 double tuff__vk_time_scale(double scale, double estimated, double seconds);

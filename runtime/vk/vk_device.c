@@ -444,6 +444,7 @@ static void set_target(tuff__vk_device *device, const tuff_device_create_info *i
         .max_workgroup_count = {limits->maxComputeWorkGroupCount[0], limits->maxComputeWorkGroupCount[1],
                                 limits->maxComputeWorkGroupCount[2]},
         .subgroup_size = device->facts.subgroup_size,
+        .max_dispatch_flops = tuff__vk_max_dispatch_flops(properties->type),
         .kernel_variant = info->kernel_variant,
     };
 }

@@ -61,7 +61,7 @@ void finish(uint batch, uint i, uint j, float sum)
 void store(uint z, uint i, uint j, float sum)
 {
     if ((epilogue & TUFF_MATMUL_PARTIAL) != 0u)
-        c[(z * push.m + i) * push.n + j] = sum;
+        c[push.c_base + (z * push.m + i) * push.n + j] = sum;
     else
         finish(z, i, j, sum);
 }
