@@ -24,7 +24,7 @@ typedef struct tuff__target {
     uint32_t max_workgroup_count[3];
     uint32_t subgroup_size;
     double max_dispatch_flops;            /* what one dispatch should do at most, to stay short; 0: any number */
-    const char *kernel_variant;           /* a rung the caller insists on, where it exists (lives for ever); else NULL */
+    const char *kernel_variant;           /* a rung the caller insists on, where it exists; NULL: none; static */
 } tuff__target;
 
 typedef enum tuff__memory {

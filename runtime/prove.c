@@ -17,8 +17,8 @@
 
 enum { MAX_VARIANTS = 6, RUNS = 5 };
 
-/* A higher rung is taken although a lower one measured up to this much faster: clocks are noisy, and a choice that flips
- * between two cold caches would change the bits of a result. */
+/* A higher rung is taken although a lower one measured up to this much faster: clocks are noisy, and a choice that
+ * flips between two cold caches would change the bits of a result. */
 static const double slower_by = 2;
 
 typedef struct op_verdicts {
@@ -249,8 +249,8 @@ static size_t operand_size(const tuff__operand *operand)
     return (size_t)tuff_shape_count(&operand->shape) * sizeof(float);
 }
 
-/* Inputs and outputs are in the device's own memory, as a model's are, and not where the host reads and writes: a discrete
- * GPU would be timed at its bus. */
+/* Inputs and outputs are in the device's own memory, as a model's are, and not where the host reads and writes: a
+ * discrete GPU would be timed at its bus. */
 static tuff_status run_on_device(tuff_device *device, const tuff__proof *proof, proof_run *run)
 {
     tuff_tensor inputs[TUFF__MAX_INPUTS] = {{0}}, outputs[TUFF__MAX_OUTPUTS] = {{0}};
@@ -375,7 +375,8 @@ bool tuff__prover_choose(tuff__prover_row *rows, uint32_t count, uint32_t *out_c
     return any;
 }
 
-/* A rung that takes the device down must not do so at every start: the file calls it wrong until its proof has ended. */
+/* A rung that takes the device down must not do so at every start: the file calls it wrong until its proof has
+ * ended. */
 static tuff_status prove_rung(tuff_device *device, const tuff_op_desc *op, uint32_t v)
 {
     tuff__prover *prover = device->prover;

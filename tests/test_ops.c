@@ -1,7 +1,8 @@
 /*
  * test_ops.c: every operator, every case, on the device under test (TUFF_DEVICE, default cpu): each element against the
- * reference, under every kernel variant the device supports, again with a storage-buffer range so small that tensors are
- * split, and with dispatches so short that products and attention are cut, which may change no bit. On the CPU run, gradients against central differences too.
+ * reference, under every kernel variant the device supports, again with a storage-buffer range so small that tensors
+ * are split, and with dispatches so short that products and attention are cut, which may change no bit. On the CPU run,
+ * gradients against central differences too.
  *
  * test_ops [operator...] runs those alone. TUFF_DEVICE chooses the device. Seeds are fixed.
  */

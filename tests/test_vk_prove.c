@@ -1,7 +1,7 @@
 /*
  * test_vk_prove.c: the choice among kernel variants on the first Vulkan device (software too): what is remembered, what
- * of it is believed, and what a failure in the middle of a proof leaves behind. It owns the cache folder it is given and
- * is skipped without one, or without a device.
+ * of it is believed, and what a failure in the middle of a proof leaves behind. It owns the cache folder it is given
+ * and is skipped without one, or without a device.
  */
 #include "prove.h"
 #include "vk/vk_context.h"

@@ -26,9 +26,9 @@ typedef struct tuff_device_create_info {
      * SwiftShader) is taken only by number or by name. */
     const char *device;
     uint32_t thread_count;             /* CPU device; default: the processors of this machine */
-    bool enable_validation;            /* Vulkan's validation layer, which must be there; default: TUFF_VALIDATION, or off */
+    bool enable_validation;            /* Vulkan's validation layer, which must be there; default: TUFF_VALIDATION */
     uint64_t max_storage_buffer_range; /* default: the device's; a lower one makes tests split tensors */
-    /* Default: of each operator's rungs the highest that proved right on this device and that no other is twice as fast as.
+    /* Default: of each operator's rungs the highest that proved right on this device, unless another is twice as fast.
      * Else this rung ("t0", "t1", "t0c") where the operator has it, unproven. */
     const char *kernel_variant;
 } tuff_device_create_info;

@@ -75,10 +75,11 @@ TUFF_API void tuff_graph_backward(tuff_graph *graph, tuff_tensor loss, const tuf
 /* -- compile and run ---------------------------------------------------------------------------------------------- */
 
 /* Fuses, plans memory and makes the device's program. `outputs` stay readable after a run; operators that neither an
- * output nor an external tensor needs are dropped. Once per graph, whether it succeeds or not. Errors: the first building error, or the device's. */
+ * output nor an external tensor needs are dropped. Once per graph, whether it succeeds or not.
+ * Errors: the first building error, or the device's. */
 TUFF_API tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, size_t count);
-/* `size` is the tensor's size in bytes. What is written to an input that no operator reads is not kept, and reading it is
- * INVALID_ARGUMENT. */
+/* `size` is the tensor's size in bytes. What is written to an input that no operator reads is not kept, and reading it
+ * is INVALID_ARGUMENT. */
 TUFF_API tuff_status tuff_graph_write(tuff_graph *graph, tuff_tensor input, const void *data, size_t size);
 /* Finished on return. Allocates nothing, but under TUFF_CHECK, and in the first run after one that took a GPU several times
  * as long as planned: that cuts the work into smaller submits, once, and may report OUT_OF_HOST_MEMORY; it can be run

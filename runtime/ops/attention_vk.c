@@ -44,8 +44,8 @@ static tuff_status fit_bindings(const tuff_op_call *call, const tuff__attention_
 
 enum { ROWS_STEP = 64 }; /* whole tiles, and the next window starts at TUFF__ALIGNMENT */
 
-/* The largest window that fits the bindings and the time of a dispatch; each has rows of the keys where `keys_outer`, of
- * the queries elsewhere. */
+/* The largest window that fits the bindings and the time of a dispatch: for the latter the keys are cut where
+ * `keys_outer`, the queries elsewhere. */
 static tuff_status first_window(const tuff_op_call *call, const tuff__attention_sizes *s, bool keys_outer, window *out)
 {
     TUFF_TRY(fit_bindings(call, s, out));

@@ -168,7 +168,8 @@ static void shorten(const tuff__target *target, part *p)
     p->n_count = tuff__rows_per_dispatch(target, p->n_count, column * (double)p->m_count, TILES_STEP);
 }
 
-/* The largest part from the origin that fits the bindings, the grid and the time of a dispatch. One element always does. */
+/* The largest part from the origin that fits the bindings, the grid and the time of a dispatch. One element always
+ * does. */
 static part first_part(const tuff_op_call *call, const tuff__matmul_sizes *s, const kernel *k)
 {
     const tuff__matmul_params *params = call->params;

@@ -33,8 +33,8 @@ static inline int64_t tuff__max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Of `count` rows (or columns) of `flops` each, how many one dispatch may do on this target: at least `step` and a multiple
- * of it, unless there are fewer. */
+/* Of `count` rows (or columns) of `flops` each, how many one dispatch may do on this target: at least `step` and a
+ * multiple of it, unless there are fewer. */
 static inline int64_t tuff__rows_per_dispatch(const tuff__target *target, int64_t count, double flops, int64_t step)
 {
     if (target->max_dispatch_flops <= 0 || flops * (double)count <= target->max_dispatch_flops)

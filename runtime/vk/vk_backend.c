@@ -2,8 +2,9 @@
  * vk_backend.c: owns compiled programs: which dispatches go into which command buffer, the replay, and single calls.
  *
  * One command buffer must stay far below a driver's watchdog, so operators keep each dispatch below what BATCH_SECONDS
- * allow (tuff__target.max_dispatch_flops), and a program is cut where its estimated time passes them: the estimate of the table of rates times a scale. A program starts with the device's scale, which the
- * long runs before it taught, and goes on with its own once its runs show that it is far slower.
+ * allow (tuff__target.max_dispatch_flops), and a program is cut where its estimated time passes them: the estimate of
+ * the table of rates times a scale. A program starts with the device's scale, which the long runs before it taught, and
+ * goes on with its own once its runs show that it is far slower.
  */
 #include "vk_backend.h"
 

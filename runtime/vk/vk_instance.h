@@ -45,8 +45,8 @@ typedef struct tuff__vk_instance {
 #undef TUFF_VK_FUNCTION
 } tuff__vk_instance;
 
-/* FEATURE_NOT_PRESENT, saying why, on a machine without Vulkan, or without the validation layer where it is wanted. `instance` is zeroed by the caller and must not move;
- * destroy accepts it half built. */
+/* FEATURE_NOT_PRESENT, saying why, on a machine without Vulkan, or without the validation layer where it is wanted.
+ * `instance` is zeroed by the caller and must not move; destroy accepts it half built. */
 tuff_status tuff__vk_instance_create(bool validation, tuff__vk_instance *instance);
 void tuff__vk_instance_destroy(tuff__vk_instance *instance);
 

@@ -129,8 +129,8 @@ static tuff_status fail_too_large(const tuff__vk_device *device, uint64_t wanted
         snprintf(missing, sizeof missing, "%.1f MiB too few", (double)(wanted - there) / MIB);
     return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
                       "vulkan: %.1f MiB of device memory were wanted, %s %s %.1f MiB %s, %s: lower the batch size or "
-                      "the sequence length (a trainer may accumulate gradients over more, smaller batches), close other "
-                      "programs that use the device, or take a device with more memory",
+                      "the sequence length (a trainer may accumulate gradients over more, smaller batches), close "
+                      "other programs that use the device, or take a device with more memory",
                       (double)wanted / MIB, device->base.properties.name, has, (double)there / MIB, left, missing);
 }
 
@@ -161,8 +161,9 @@ static tuff_status block_create(tuff__vk_device *device, uint64_t size, uint32_t
                                 tuff__vk_block **out_block)
 {
     if (device->allocation_count >= device->facts.properties.limits.maxMemoryAllocationCount)
-        return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY, "vulkan: %s allows no more than %u memory allocations: keep fewer models "
-                          "and trainers on it at one time",
+        return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
+                          "vulkan: %s allows no more than %u memory allocations: keep fewer models and trainers on it "
+                          "at one time",
                           device->base.properties.name, device->facts.properties.limits.maxMemoryAllocationCount);
     if (size > memory_limit(device, type))
         return fail_out_of_memory(device, size, type);

@@ -10,8 +10,8 @@ enum { TUFF__VK_BATCHES_PER_SUBMIT = 64 };
  * `chain` holds count - 1 binary semaphores (NULL when count is 1). */
 tuff_status tuff__vk_submit(tuff__vk_device *device, const VkCommandBuffer *commands, uint32_t count,
                             const VkSemaphore *chain, VkFence fence);
-/* Waits for the fence and resets it. `planned_seconds` is how long the work should take. DEVICE_LOST when the device is lost
- * or does not answer. */
+/* Waits for the fence and resets it. `planned_seconds` is how long the work should take. DEVICE_LOST when the device is
+ * lost or does not answer. */
 tuff_status tuff__vk_wait(tuff__vk_device *device, VkFence fence, double planned_seconds);
 /* How long that waits for an answer. */
 double tuff__vk_patience(const tuff__vk_device *device, double planned_seconds);

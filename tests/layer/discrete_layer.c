@@ -1,8 +1,8 @@
 /*
- * discrete_layer.c: a Vulkan layer that makes a software driver look like a small discrete GPU, so that the code for one
- * runs where there is none: device memory the host cannot map, heaps apart, the specification's smallest limits, memory
- * that comes filled with rubbish, and, on demand, a device that is lost or out of memory. It hides every other device, and
- * ends the process where the library oversteps what the device said it can do.
+ * discrete_layer.c: a Vulkan layer that makes a software driver look like a small discrete GPU, so that the code for
+ * one runs where there is none: device memory the host cannot map, heaps apart, the specification's smallest limits,
+ * memory that comes filled with rubbish, and, on demand, a device that is lost or out of memory. It hides every other
+ * device, and ends the process where the library oversteps what the device said it can do.
  *
  * Read at each call, so that a test may set them between devices; counted for each VkDevice from 1, 0 never:
  *   TUFF_LAYER_LOSE_AT=n        the n-th vkQueueSubmit loses the device
@@ -272,8 +272,8 @@ static VKAPI_ATTR void VKAPI_CALL free_memory(VkDevice handle, VkDeviceMemory me
     d->vkFreeMemory(handle, memory, callbacks);
 }
 
-static VKAPI_ATTR VkResult VKAPI_CALL map(VkDevice handle, VkDeviceMemory memory, VkDeviceSize offset, VkDeviceSize size,
-                                          VkMemoryMapFlags flags, void **out)
+static VKAPI_ATTR VkResult VKAPI_CALL map(VkDevice handle, VkDeviceMemory memory, VkDeviceSize offset,
+                                          VkDeviceSize size, VkMemoryMapFlags flags, void **out)
 {
     device *d = device_of(handle);
     if (allocation_of(d, memory)->type == OWN_TYPE)

@@ -163,8 +163,8 @@ static float loss_without_trouble(const char *variant)
 
 /* -- a lost device ------------------------------------------------------------------------------------------------ */
 
-/* At every submit of the network in turn, told at once or only to whoever waits: one sentence, the same answer from then
- * on, and the next device works. */
+/* At every submit of the network in turn, told at once or only to whoever waits: one sentence, the same answer from
+ * then on, and the next device works. */
 static void check_losses(const char *variant)
 {
     const float wanted = loss_without_trouble(variant);
