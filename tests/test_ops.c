@@ -25,8 +25,7 @@ typedef struct test_device {
     tuff_device *device;
 } test_device;
 
-enum { MAX_DEVICES = 8, SPLIT_RANGE = 32768 };
-static const double SHORT_DISPATCH = 65536; /* FLOPs */
+enum { MAX_DEVICES = 8, SPLIT_RANGE = 32768, SHORT_DISPATCH = 65536 /* FLOPs */ };
 
 static test_device devices[MAX_DEVICES];
 static size_t device_count;
