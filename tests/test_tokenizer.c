@@ -445,6 +445,9 @@ static void test_refuses_vocabularies(void **state)
     refuse_vocab("a\n", "[]", "tokenizer_config.json: holds no JSON object");
     refuse_vocab("a\n", "{\"tokenizer_class\": \"BertJapaneseTokenizer\"}",
                  "tokenizer_class 'BertJapaneseTokenizer' with vocab.txt is not supported, wanted BertTokenizer");
+    tuff__check_write_text(tuff__check_path("tokenizer_config.json"), "{}");
+    tuff__check_write_text(tuff__check_path("config.json"), "{\"tokenizer_class\": \"BertJapaneseTokenizer\"}");
+    refuse_folder("/config.json: tokenizer_class 'BertJapaneseTokenizer' with vocab.txt is not supported");
     refuse_vocab("a\n", "{\"unk_token\": null}", "unk_token is null");
     refuse_vocab("a\n", "{\"sep_token\": null}", "cls_token or sep_token is null");
     refuse_vocab("a\n", "{\"do_lower_case\": \"yes\"}", "do_lower_case");
@@ -545,6 +548,31 @@ static void test_config_overrides_normalizer(void **state)
         assert_int_equal(warned, with_config);
         assert_int_equal(tuff_tokenizer_encode(tokenizer, "A", NULL, NULL, &encoding), TUFF_SUCCESS);
         assert_int_equal(encoding.input_ids[0], with_config ? 0 : 1);
+        tuff_encoding_destroy(&encoding);
+        tuff_tokenizer_destroy(tokenizer);
+    }
+}
+
+/* Of a special token that tokenizer.json has already, the flags in tokenizer_config.json count where they are not in
+ * its added_tokens_decoder: as transformers 4 and 5. */
+static void test_flags_of_special_tokens(void **state)
+{
+    (void)state;
+    static const char json[] =
+        "{" VOCAB ", \"added_tokens\": [{\"id\": 0, \"content\": \"[UNK]\", \"single_word\": false, "
+        "\"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": true}]}";
+    static const char *const decoders[] = {"", ", \"added_tokens_decoder\": {}",
+                                           ", \"added_tokens_decoder\": {\"0\": {\"content\": \"[UNK]\"}}"};
+    for (size_t i = 0; i < 3; i++) {
+        char config[300];
+        tuff_encoding encoding;
+        snprintf(config, sizeof config, "{\"unk_token\": {\"content\": \"[UNK]\", \"lstrip\": true}%s}", decoders[i]);
+        clear_folder();
+        tuff__check_write_text(tuff__check_path("tokenizer.json"), json);
+        tuff__check_write_text(tuff__check_path("tokenizer_config.json"), config);
+        tuff_tokenizer *tokenizer = load(tuff__check_folder);
+        assert_int_equal(tuff_tokenizer_encode(tokenizer, "  [UNK]", NULL, NULL, &encoding), TUFF_SUCCESS);
+        assert_int_equal(encoding.offset_mapping[2 * encoding.count - 2], i == 1 ? 0 : 2);
         tuff_encoding_destroy(&encoding);
         tuff_tokenizer_destroy(tokenizer);
     }
@@ -674,6 +702,7 @@ int main(void)
         cmocka_unit_test(test_refuses_tokenizer_json),
         cmocka_unit_test(test_missing_unknown_token),
         cmocka_unit_test(test_config_overrides_normalizer),
+        cmocka_unit_test(test_flags_of_special_tokens),
         cmocka_unit_test(test_save),
         cmocka_unit_test(test_save_over_another),
         cmocka_unit_test(test_memory_runs_out),

@@ -39,6 +39,7 @@ typedef struct config_reader {
     tuff__json *config, *special_map, *added_map, *model_config; /* each NULL when the folder does not have the file */
     const char *contents[SPECIAL_COUNT];          /* borrowed from the files; NULL: none */
     tuff__added_token flags[SPECIAL_COUNT];
+    bool has_flags[SPECIAL_COUNT]; /* the file gives an object, not the content alone */
 } config_reader;
 
 /* -- reading values ----------------------------------------------------------------------------------------------- */
@@ -84,6 +85,7 @@ static tuff_status read_specials(config_reader *reader)
             value = tuff__json_find(root_of(json), key);
         }
         TUFF_TRY(read_token(json, key, value, true, &reader->contents[i], &reader->flags[i]));
+        reader->has_flags[i] = cJSON_IsObject(value);
         if (!value && reader->tokenizer->is_bert)
             reader->contents[i] = specials[i].bert_default;
     }
@@ -313,6 +315,22 @@ static tuff_status add_listed(const config_reader *reader)
     return status;
 }
 
+/* Beside an added_tokens_decoder, a special token that is given with flags of its own and not listed there takes them
+ * also where tokenizer.json has the token already. */
+static bool has_own_flags(const config_reader *reader, size_t special)
+{
+    const cJSON *decoder = tuff__json_find(root_of(reader->config), "added_tokens_decoder"), *entry;
+    if (!decoder || !reader->contents[special] || !reader->has_flags[special])
+        return false;
+    cJSON_ArrayForEach(entry, decoder)
+    {
+        const cJSON *content = tuff__json_find(entry, "content");
+        if (cJSON_IsString(content) && strcmp(content->valuestring, reader->contents[special]) == 0)
+            return false;
+    }
+    return true;
+}
+
 static tuff_status add_missing(const config_reader *reader, const char *content, const tuff__added_token *flags)
 {
     tuff_tokenizer *tokenizer = reader->tokenizer;
@@ -348,7 +366,9 @@ static tuff_status add_tokens(const config_reader *reader)
     tuff__added_tokens_begin(&tokenizer->added, &tokenizer->model.vocabulary);
     TUFF_TRY(add_listed(reader));
     for (size_t i = 0; i < SPECIAL_COUNT; i++)
-        TUFF_TRY(add_missing(reader, reader->contents[i], &reader->flags[i]));
+        TUFF_TRY(has_own_flags(reader, i) ? tuff__added_tokens_add(&tokenizer->added, &tokenizer->model.vocabulary,
+                                                                   reader->contents[i], &reader->flags[i])
+                                          : add_missing(reader, reader->contents[i], &reader->flags[i]));
     if (!tuff__json_find(root_of(reader->config), "added_tokens_decoder"))
         TUFF_TRY(add_extra(reader, reader->special_map));
     return add_extra(reader, reader->config);
