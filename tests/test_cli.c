@@ -237,7 +237,7 @@ static void test_environment_table(void **state)
         assert_non_null(strstr(said, words("  %-16s %s (%s)\n", row->name, row->meaning, row->values)));
     }
     size_t documented = 0;
-    for (const char *at = document; (at = strstr(at, "| `TUFF_")); at++)
+    for (const char *at = document; (at = strstr(at, "\n| `")); at++)
         documented++;
     assert_int_equal(documented, count);
     tuff__free(document);
