@@ -86,4 +86,7 @@ struct tuff__program {
     tuff_device *device;
 };
 
+/* tuff_device_create; with `keep_statistics` a Vulkan driver is asked to keep those of every pipeline (`tuff kernels`). */
+tuff_status tuff__device_create(const tuff_device_create_info *info, bool keep_statistics, tuff_device **out_device);
+
 #endif

@@ -22,15 +22,24 @@ void tuff_free(void *block)
 
 /* -- the list ----------------------------------------------------------------------------------------------------- */
 
-static tuff_status enumerate_vulkan(tuff_device_properties **out_devices, size_t *out_count, char problem[256])
+/* What there is: every Vulkan device, then "cpu" and "reference". */
+typedef struct device_list {
+    tuff_device_properties *devices;
+    size_t count;
+    char problem[256];   /* why there is no Vulkan device */
+    tuff_device *vulkan; /* that has looked; becomes a device or is destroyed. NULL without Vulkan */
+} device_list;
+
+static tuff_status look_for_vulkan(device_list *list, bool validation, tuff_device_properties **out_devices,
+                                   size_t *out_count)
 {
+#if TUFF_WITH_VULKAN
+    return tuff__vk_open(validation, &list->vulkan, out_devices, out_count, list->problem);
+#else
+    (void)validation;
     *out_devices = NULL;
     *out_count = 0;
-    problem[0] = '\0';
-#if TUFF_WITH_VULKAN
-    return tuff__vk_enumerate(out_devices, out_count, problem);
-#else
-    snprintf(problem, 256, "this build of tuff has no Vulkan");
+    snprintf(list->problem, sizeof list->problem, "this build of tuff has no Vulkan");
     return TUFF_SUCCESS;
 #endif
 }
@@ -44,29 +53,46 @@ static void mark_default(tuff_device_properties *devices, size_t vulkan_count)
     devices[vulkan_count].is_default = true;
 }
 
-tuff_status tuff_device_list(tuff_device_properties **out_devices, size_t *out_count, char out_vulkan_problem[256])
+static void list_close(device_list *list)
 {
-    char problem[256];
+    tuff__free(list->devices);
+    tuff_device_destroy(list->vulkan);
+}
+
+static tuff_status list_open(device_list *list, bool validation)
+{
     tuff_device_properties *vulkan = NULL;
     size_t count = 0;
-    *out_devices = NULL;
-    *out_count = 0;
-    TUFF_TRY(enumerate_vulkan(&vulkan, &count, problem));
-    tuff_device_properties *devices = tuff__calloc(count + 2, sizeof *devices);
-    if (!devices) {
+    *list = (device_list){0};
+    TUFF_TRY(look_for_vulkan(list, validation, &vulkan, &count));
+    list->devices = tuff__calloc(count + 2, sizeof *list->devices);
+    if (!list->devices) {
         tuff__free(vulkan);
-        return tuff__fail_memory("device list", (count + 2) * sizeof *devices);
+        list_close(list);
+        return tuff__fail_memory("device list", (count + 2) * sizeof *list->devices);
     }
     if (count)
-        memcpy(devices, vulkan, count * sizeof *devices);
+        memcpy(list->devices, vulkan, count * sizeof *vulkan);
     tuff__free(vulkan);
-    devices[count] = tuff__cpu_properties(TUFF_BACKEND_CPU, 0);
-    devices[count + 1] = tuff__cpu_properties(TUFF_BACKEND_REFERENCE, 0);
-    mark_default(devices, count);
+    list->devices[count] = tuff__cpu_properties(TUFF_BACKEND_CPU, 0);
+    list->devices[count + 1] = tuff__cpu_properties(TUFF_BACKEND_REFERENCE, 0);
+    mark_default(list->devices, count);
+    list->count = count + 2;
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff_device_list(tuff_device_properties **out_devices, size_t *out_count, char out_vulkan_problem[256])
+{
+    device_list list;
+    *out_devices = NULL;
+    *out_count = 0;
+    TUFF_TRY(list_open(&list, false));
     if (out_vulkan_problem)
-        memcpy(out_vulkan_problem, problem, sizeof problem);
-    *out_devices = devices;
-    *out_count = count + 2;
+        memcpy(out_vulkan_problem, list.problem, sizeof list.problem);
+    *out_devices = list.devices;
+    *out_count = list.count;
+    list.devices = NULL;
+    list_close(&list);
     return TUFF_SUCCESS;
 }
 
@@ -108,16 +134,17 @@ static bool answers_to(const tuff_device_properties *device, const char *name)
     return contains(device->name, name) || (device->backend == TUFF_BACKEND_VULKAN && contains(device->driver, name));
 }
 
-static tuff_status no_such_device(const char *name, const tuff_device_properties *devices, size_t count,
-                                  const char *problem)
+static tuff_status no_such_device(const char *name, const device_list *list)
 {
     char found[512] = "";
-    for (size_t i = 0; i < count; i++) {
+    const char *problem = list->problem;
+    for (size_t i = 0; i < list->count; i++) {
+        const tuff_device_properties *device = &list->devices[i];
         const size_t used = strlen(found);
-        if (devices[i].backend == TUFF_BACKEND_VULKAN)
-            snprintf(found + used, sizeof found - used, "vulkan:%u (%s), ", devices[i].vulkan_index, devices[i].name);
+        if (device->backend == TUFF_BACKEND_VULKAN)
+            snprintf(found + used, sizeof found - used, "vulkan:%u (%s), ", device->vulkan_index, device->name);
         else
-            snprintf(found + used, sizeof found - used, "%s%s", devices[i].name, i + 1 < count ? ", " : "");
+            snprintf(found + used, sizeof found - used, "%s%s", device->name, i + 1 < list->count ? ", " : "");
     }
     if (!strcmp(name, "vulkan") && !problem[0])
         problem = "a software Vulkan device is taken only by number or by name";
@@ -125,37 +152,42 @@ static tuff_status no_such_device(const char *name, const tuff_device_properties
                       problem[0] ? "; " : "", problem);
 }
 
-static tuff_status create_device(const tuff_device_properties *properties, const tuff_device_create_info *info,
-                                 tuff_device **out_device)
+static tuff_status create_listed(device_list *list, const tuff_device_properties *properties,
+                                 const tuff_device_create_info *info, bool keep_statistics, tuff_device **out_device)
 {
 #if TUFF_WITH_VULKAN
     if (properties->backend == TUFF_BACKEND_VULKAN) {
         if (!properties->usable)
             return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "device '%s': %s", properties->name, properties->reason);
-        return tuff__vk_device_create(properties->vulkan_index, info, out_device);
+        tuff_device *device = list->vulkan;
+        list->vulkan = NULL;
+        TUFF_TRY(tuff__vk_become(device, properties->vulkan_index, info, keep_statistics));
+        *out_device = device;
+        return TUFF_SUCCESS;
     }
 #endif
+    (void)list;
+    (void)keep_statistics;
     return tuff__cpu_device_create(properties->backend, info, out_device);
 }
 
 /* The CPUs need no look at Vulkan, whose loader may take longer than the work. */
-static tuff_status create_by_name(const char *name, const tuff_device_create_info *info, tuff_device **out_device)
+static tuff_status create_by_name(const char *name, const tuff_device_create_info *info, bool keep_statistics,
+                                  tuff_device **out_device)
 {
     if (name && !strcmp(name, "cpu"))
         return tuff__cpu_device_create(TUFF_BACKEND_CPU, info, out_device);
     if (name && !strcmp(name, "reference"))
         return tuff__cpu_device_create(TUFF_BACKEND_REFERENCE, info, out_device);
-    tuff_device_properties *devices = NULL;
-    size_t count = 0;
-    char problem[256] = "";
-    TUFF_TRY(tuff_device_list(&devices, &count, problem));
+    device_list list;
+    TUFF_TRY(list_open(&list, info->enable_validation));
     const tuff_device_properties *found = NULL;
-    for (size_t i = 0; i < count && !found; i++)
-        if (name ? answers_to(&devices[i], name) : devices[i].is_default)
-            found = &devices[i];
-    const tuff_status status =
-        found ? create_device(found, info, out_device) : no_such_device(name ? name : "", devices, count, problem);
-    tuff__free(devices);
+    for (size_t i = 0; i < list.count && !found; i++)
+        if (name ? answers_to(&list.devices[i], name) : list.devices[i].is_default)
+            found = &list.devices[i];
+    const tuff_status status = found ? create_listed(&list, found, info, keep_statistics, out_device)
+                                     : no_such_device(name ? name : "", &list);
+    list_close(&list);
     return status;
 }
 
@@ -182,7 +214,7 @@ static tuff_status find_variant(const char *wanted, const char **out_name)
                       known);
 }
 
-tuff_status tuff_device_create(const tuff_device_create_info *info, tuff_device **out_device)
+tuff_status tuff__device_create(const tuff_device_create_info *info, bool keep_statistics, tuff_device **out_device)
 {
     tuff_device_create_info wanted = {0};
     *out_device = NULL;
@@ -190,7 +222,7 @@ tuff_status tuff_device_create(const tuff_device_create_info *info, tuff_device 
         wanted = *info;
     TUFF_TRY(find_variant(wanted.kernel_variant, &wanted.kernel_variant));
     const char *name = wanted.device && wanted.device[0] ? wanted.device : tuff__env()->device;
-    TUFF_TRY(create_by_name(name, &wanted, out_device));
+    TUFF_TRY(create_by_name(name, &wanted, keep_statistics, out_device));
     tuff_device *device = *out_device;
     tuff__target *target = &device->target;
     device->checks = tuff__env()->check;
@@ -200,6 +232,11 @@ tuff_status tuff_device_create(const tuff_device_create_info *info, tuff_device 
         target->max_storage_buffer_range = wanted.max_storage_buffer_range;
     tuff__log(TUFF_LOG_INFO, "device: %s (%s)", device->properties.name, device->properties.driver);
     return TUFF_SUCCESS;
+}
+
+tuff_status tuff_device_create(const tuff_device_create_info *info, tuff_device **out_device)
+{
+    return tuff__device_create(info, false, out_device);
 }
 
 void tuff_device_destroy(tuff_device *device)

@@ -12,7 +12,7 @@
 #include "vk/vk_ranges.h"
 
 #include "alloc.h"
-#include "check.h"
+#include "check_device.h"
 #include "check_file.h"
 #include "env.h"
 #include "os.h"
@@ -76,11 +76,18 @@ static void test_quirks(void **state)
 
 static bool has_validation; /* the layer is installed */
 
+static tuff_status create_first(const tuff_device_create_info *info, tuff_device **out_device)
+{
+    tuff_device_create_info wanted = *info;
+    wanted.device = "vulkan:0";
+    return tuff_device_create(&wanted, out_device);
+}
+
 static tuff_device *create_device(void)
 {
     const tuff_device_create_info info = {.enable_validation = has_validation};
     tuff_device *device = NULL;
-    assert_int_equal(tuff__vk_device_create(0, &info, &device), TUFF_SUCCESS);
+    assert_int_equal(create_first(&info, &device), TUFF_SUCCESS);
     return device;
 }
 
@@ -104,7 +111,8 @@ static void test_list(void **state)
     tuff_device_properties *devices = NULL;
     size_t count = 0, defaults = 0;
     char problem[256];
-    assert_int_equal(tuff__vk_enumerate(&devices, &count, problem), TUFF_SUCCESS);
+    tuff_device *looking = NULL;
+    assert_int_equal(tuff__vk_open(false, &looking, &devices, &count, problem), TUFF_SUCCESS);
     assert_true(count > 0);
     assert_string_equal(problem, "");
     for (size_t i = 0; i < count; i++) {
@@ -116,9 +124,8 @@ static void test_list(void **state)
     assert_true(defaults <= 1);
     assert_string_equal(devices[0].name, device->properties.name);
     tuff__free(devices);
-    tuff_device *none = NULL;
     const tuff_device_create_info info = {0};
-    assert_int_equal(tuff__vk_device_create(1000, &info, &none), TUFF_ERROR_FEATURE_NOT_PRESENT);
+    assert_int_equal(tuff__vk_become(looking, 1000, &info, false), TUFF_ERROR_FEATURE_NOT_PRESENT);
     assert_non_null(strstr(tuff_last_error(), "vulkan:1000"));
 }
 
@@ -745,7 +752,7 @@ static void test_host_memory(void **state)
         tuff_buffer *buffer = NULL;
         tuff__program *program = NULL;
         tuff__alloc_fail_at(n);
-        tuff_status status = tuff__vk_device_create(0, &info, &device);
+        tuff_status status = create_first(&info, &device);
         if (status == TUFF_SUCCESS)
             status = device->backend->buffer_create(device, 4096, TUFF__MEMORY_DEVICE, &buffer);
         if (status == TUFF_SUCCESS) {
@@ -801,17 +808,13 @@ int main(void)
         cmocka_unit_test(test_host_memory),
     };
     const int failed = cmocka_run_group_tests(alone, NULL, NULL);
-    tuff_device_properties *devices = NULL;
-    size_t count = 0;
-    char problem[256];
-    if (tuff__vk_enumerate(&devices, &count, problem) != TUFF_SUCCESS || count == 0) {
-        printf("skipped: %s\n", problem);
-        return failed ? failed : TUFF__SKIPPED;
-    }
-    tuff__free(devices);
     tuff_device *device = NULL;
+    const int unopened = tuff__check_open_device(&(tuff_device_create_info){.device = "vulkan:0"}, &device);
+    if (unopened)
+        return failed ? failed : unopened;
+    tuff_device_destroy(device);
     const tuff_device_create_info validated = {.enable_validation = true};
-    has_validation = tuff__vk_device_create(0, &validated, &device) == TUFF_SUCCESS;
+    has_validation = create_first(&validated, &device) == TUFF_SUCCESS;
     if (has_validation)
         device->backend->device_destroy(device);
     else

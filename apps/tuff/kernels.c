@@ -249,34 +249,28 @@ static int report_all(const sweep *s, bool quiet, bool verbose)
     return failed + s->failed_graphs ? 1 : 0;
 }
 
-/* The number of the Vulkan device that answers to `name`. */
-static tuff_status find_device(const char *name, uint32_t *out_index)
+static tuff_status open_device(const char *name, tuff_device **out_device)
 {
     const tuff_device_create_info info = {.device = name};
-    tuff_device *device = NULL;
-    TUFF_TRY(tuff_device_create(&info, &device));
-    const tuff_device_properties properties = *tuff_device_get_properties(device);
-    tuff_device_destroy(device);
-    if (properties.backend != TUFF_BACKEND_VULKAN)
-        return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT,
-                          "kernels: '%s' runs no pipelines; name a Vulkan device, such as --device vulkan:0",
-                          properties.name);
-    *out_index = properties.vulkan_index;
-    return TUFF_SUCCESS;
+    TUFF_TRY(tuff__device_create(&info, true, out_device));
+    const tuff_device_properties *properties = tuff_device_get_properties(*out_device);
+    if (properties->backend == TUFF_BACKEND_VULKAN)
+        return TUFF_SUCCESS;
+    return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT,
+                      "kernels: '%s' runs no pipelines; name a Vulkan device, such as --device vulkan:0",
+                      properties->name);
 }
 
 static int make_all(const char *name, bool quiet, bool verbose)
 {
-    uint32_t index = 0;
-    const tuff_device_create_info info = {0};
     sweep s = {0};
-    if (find_device(name, &index) != TUFF_SUCCESS ||
-        tuff__vk_device_create_for_statistics(index, &info, &s.device) != TUFF_SUCCESS)
-        return tuff__report_failure();
-    compile_all(&s);
-    const int code = report_all(&s, quiet, verbose);
+    int code = -1;
+    if (open_device(name, &s.device) == TUFF_SUCCESS) {
+        compile_all(&s);
+        code = report_all(&s, quiet, verbose);
+    }
     tuff_device_destroy(s.device);
-    return code;
+    return code >= 0 ? code : tuff__report_failure();
 }
 
 /* -- the modules -------------------------------------------------------------------------------------------------- */

@@ -366,24 +366,6 @@ static tuff_status enumerate(const tuff__vk_instance *instance, tuff_device_prop
     return TUFF_SUCCESS;
 }
 
-tuff_status tuff__vk_enumerate(tuff_device_properties **out_devices, size_t *out_count, char problem[256])
-{
-    *out_devices = NULL;
-    *out_count = 0;
-    problem[0] = '\0';
-    tuff__vk_instance instance = {0};
-    tuff_status status = tuff__vk_instance_create(false, &instance);
-    if (status == TUFF_SUCCESS)
-        status = enumerate(&instance, out_devices, out_count);
-    tuff__vk_instance_destroy(&instance);
-    if (status == TUFF_SUCCESS && *out_count == 0)
-        snprintf(problem, 256, "vulkan: the loader found no device on this machine");
-    if (status == TUFF_SUCCESS || status == TUFF_ERROR_OUT_OF_HOST_MEMORY)
-        return status;
-    snprintf(problem, 256, "%.255s", tuff_last_error()); /* no Vulkan is an answer, not a failure */
-    return TUFF_SUCCESS;
-}
-
 /* -- creation ----------------------------------------------------------------------------------------------------- */
 
 static tuff_status create_handle(tuff__vk_device *device)
@@ -471,19 +453,6 @@ static tuff_status select_physical(tuff__vk_device *device, uint32_t index)
     return TUFF_SUCCESS;
 }
 
-static tuff_status build(tuff__vk_device *device, uint32_t index, const tuff_device_create_info *info)
-{
-    TUFF_TRY(tuff__vk_instance_create(info->enable_validation || tuff__env()->validation, &device->instance));
-    TUFF_TRY(select_physical(device, index));
-    device->keep_statistics = device->keep_statistics && device->facts.executable_properties;
-    set_target(device, info);
-    TUFF_TRY(create_handle(device));
-    TUFF_TRY(tuff__vk_pipelines_init(device));
-    const tuff_device_properties *properties = &device->base.properties;
-    tuff__log(TUFF_LOG_INFO, "vulkan: vulkan:%u is %s, driver %s", index, properties->name, properties->driver);
-    return TUFF_SUCCESS;
-}
-
 static void device_destroy(tuff_device *base)
 {
     tuff__vk_device *device = tuff__vk_device_of(base);
@@ -514,33 +483,61 @@ static const tuff__backend vk_backend = {
     .program_statistics = tuff__vk_program_statistics,
 };
 
-static tuff_status create(uint32_t index, const tuff_device_create_info *info, bool keep_statistics,
-                          tuff_device **out_device)
+/* -- opening, and becoming a device -------------------------------------------------------------------------------- */
+
+static tuff_status open_instance(tuff__vk_device *device, bool validation, tuff_device_properties **out_devices,
+                                 size_t *out_count)
 {
+    TUFF_TRY(tuff__vk_instance_create(validation || tuff__env()->validation, &device->instance));
+    return enumerate(&device->instance, out_devices, out_count);
+}
+
+tuff_status tuff__vk_open(bool validation, tuff_device **out_device, tuff_device_properties **out_devices,
+                          size_t *out_count, char problem[256])
+{
+    *out_device = NULL;
+    *out_devices = NULL;
+    *out_count = 0;
+    problem[0] = '\0';
     tuff__vk_device *device = tuff__calloc(1, sizeof *device);
     if (!device)
         return tuff__fail_memory("a Vulkan device", sizeof *device);
     device->base.backend = &vk_backend;
-    device->keep_statistics = keep_statistics;
     device->time_scale = 1;
-    const tuff_status status = build(device, index, info);
-    if (status != TUFF_SUCCESS) {
-        device_destroy(&device->base);
-        return status;
+    const tuff_status status = open_instance(device, validation, out_devices, out_count);
+    if (status == TUFF_SUCCESS) {
+        *out_device = &device->base;
+        if (*out_count == 0)
+            snprintf(problem, 256, "vulkan: the loader found no device on this machine");
+        return TUFF_SUCCESS;
     }
-    *out_device = &device->base;
+    device_destroy(&device->base);
+    if (status == TUFF_ERROR_OUT_OF_HOST_MEMORY)
+        return status;
+    snprintf(problem, 256, "%.255s", tuff_last_error()); /* no Vulkan is an answer, not a failure */
     return TUFF_SUCCESS;
 }
 
-tuff_status tuff__vk_device_create(uint32_t vulkan_index, const tuff_device_create_info *info, tuff_device **out_device)
+static tuff_status become(tuff__vk_device *device, uint32_t index, const tuff_device_create_info *info,
+                          bool keep_statistics)
 {
-    return create(vulkan_index, info, false, out_device);
+    TUFF_TRY(select_physical(device, index));
+    device->keep_statistics = keep_statistics && device->facts.executable_properties;
+    set_target(device, info);
+    TUFF_TRY(create_handle(device));
+    TUFF_TRY(tuff__vk_pipelines_init(device));
+    const tuff_device_properties *properties = &device->base.properties;
+    tuff__log(TUFF_LOG_INFO, "vulkan: vulkan:%u is %s, driver %s", index, properties->name, properties->driver);
+    return TUFF_SUCCESS;
 }
 
-tuff_status tuff__vk_device_create_for_statistics(uint32_t vulkan_index, const tuff_device_create_info *info,
-                                                  tuff_device **out_device)
+tuff_status tuff__vk_become(tuff_device *device, uint32_t vulkan_index, const tuff_device_create_info *info,
+                            bool keep_statistics)
 {
-    return create(vulkan_index, info, true, out_device);
+    const tuff_status status = become(tuff__vk_device_of(device), vulkan_index, info, keep_statistics);
+    if (status != TUFF_SUCCESS)
+        device_destroy(device);
+    return status;
 }
 
 uint64_t tuff__vk_validation_messages(const tuff_device *device)

@@ -6,22 +6,22 @@
 
 #include "../backend.h"
 
-/* All Vulkan devices in the loader's order; *out_devices is freed with tuff__free. A machine without Vulkan has none,
- * and `problem` then says why; else `problem` is empty. */
-tuff_status tuff__vk_enumerate(tuff_device_properties **out_devices, size_t *out_count, char problem[256]);
+/* A device object that has only looked around: it holds the Vulkan instance and has seen all devices, in the loader's order
+ * (free *out_devices with tuff__free). One instance serves both the list and the device that is chosen from it: making one
+ * costs milliseconds, and drivers are rarely tried with a second. On a machine without Vulkan *out_device is NULL, there
+ * are no devices and `problem` says why; else `problem` is empty, but where there is no device. */
+tuff_status tuff__vk_open(bool validation, tuff_device **out_device, tuff_device_properties **out_devices,
+                          size_t *out_count, char problem[256]);
 
-/* The device with that number. Of `info` (not NULL): enable_validation, max_storage_buffer_range, kernel_variant. */
-tuff_status tuff__vk_device_create(uint32_t vulkan_index, const tuff_device_create_info *info,
-                                   tuff_device **out_device);
+/* Makes that object the device with that number, or destroys it where that fails. Of `info` (not NULL):
+ * max_storage_buffer_range, kernel_variant. `keep_statistics`: the driver is asked to keep those of every pipeline. */
+tuff_status tuff__vk_become(tuff_device *device, uint32_t vulkan_index, const tuff_device_create_info *info,
+                            bool keep_statistics);
 
 /* What validation layers have said about this device and its instance so far. */
 uint64_t tuff__vk_validation_messages(const tuff_device *device);
 
 /* -- what `tuff kernels` prints ------------------------------------------------------------------------------------ */
-
-/* Like tuff__vk_device_create, and asks the driver to keep statistics of every pipeline. */
-tuff_status tuff__vk_device_create_for_statistics(uint32_t vulkan_index, const tuff_device_create_info *info,
-                                                  tuff_device **out_device);
 
 enum { TUFF__VK_MAX_STATISTICS = 48 };
 
