@@ -27,7 +27,7 @@ void main()
     const uint end = visible_in_window(batch, min(first_row + LANES, push.q_count) - 1u);
 
     float largest = has_flag(TUFF_ATTENTION_CONTINUES) ? lse[row_at] : NOTHING_SEEN;
-    float total = largest > NOTHING_SEEN ? 1.0 : 0.0;
+    float total = total_of(largest);
     vec4 own[FOURS], sums[FOURS];
     [[unroll]] for (uint f = 0u; f < FOURS; f++) {
         own[f] = push.scale * OWN_FOUR(q, q_at, f);
@@ -70,8 +70,8 @@ void main()
 
     if (row >= push.q_count)
         return;
-    const float inverse = total > 0.0 ? 1.0 / total : 0.0;
+    const float inverse = inverse_of(total, batch, row);
     [[unroll]] for (uint f = 0u; f < FOURS; f++)
         WRITE_FOUR(o, q_at, f, sums[f] * inverse)
-    lse[row_at] = lse_of(largest, total);
+    lse[row_at] = lse_of(largest, total, inverse);
 }

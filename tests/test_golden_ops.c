@@ -430,6 +430,90 @@ static void check_nan(tuff_device *device, uint32_t dim, const int32_t *want)
     tuff_graph_destroy(graph);
 }
 
+/* One number of an input of attention, and what it makes of its whole row of scores. */
+typedef struct odd_number {
+    uint32_t input; /* 0: q, 1: k, 2: v */
+    float value;
+    bool causal; /* not for values: a masked one counts 0 times, and 0 times NaN is NaN, in PyTorch too */
+    const char *what;
+} odd_number;
+
+enum { ODD_BATCH = 2, ODD_LENGTH = 37, ODD_CHANNELS = 24, ODD_COUNT = ODD_BATCH * ODD_LENGTH * ODD_CHANNELS };
+
+static void attend_to(tuff_device *device, const odd_number *odd, float dropout, float out[ODD_COUNT])
+{
+    tuff_graph *graph = NULL;
+    tuff_tensor inputs[3];
+    const tuff_step_parameters step = {.seed = {1, 2}, .step = 3};
+    succeed(tuff_graph_create(device, &graph), "attention");
+    for (size_t i = 0; i < 3; i++)
+        inputs[i] = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(ODD_BATCH, ODD_LENGTH, ODD_CHANNELS));
+    const tuff_tensor steps = tuff_graph_step_parameters(graph);
+    const tuff_attention_info info = {
+        .num_attention_heads = 2, .causal = odd->causal, .dropout = dropout, .step_parameters = steps};
+    const tuff_tensor o = tuff_attention(graph, inputs[0], inputs[1], inputs[2], &info);
+    succeed(tuff_graph_compile(graph, &o, 1), "attention");
+    for (size_t i = 0; i < 3; i++) {
+        float x[ODD_COUNT];
+        for (size_t e = 0; e < ODD_COUNT; e++)
+            x[e] = sinf((float)(e * (2 * i + 1)));
+        /* Key 0 is all that the first query sees; the third channel of it is positive in q. */
+        if (i == odd->input)
+            x[i == 1 ? 2 : 3 * ODD_CHANNELS + 2] = odd->value;
+        succeed(tuff_graph_write(graph, inputs[i], x, sizeof x), "attention");
+    }
+    succeed(tuff_graph_write(graph, steps, &step, sizeof step), "attention");
+    succeed(tuff_graph_run(graph), "attention");
+    succeed(tuff_graph_read(graph, o, out, sizeof(float[ODD_COUNT])), "attention");
+    tuff_graph_destroy(graph);
+}
+
+/* Wherever the reference has no number, the device has none; nowhere else. */
+static void check_odd(tuff_device *device, const odd_number *odd, float dropout)
+{
+    static float want[ODD_COUNT], got[ODD_COUNT];
+    size_t odd_count = 0;
+    attend_to(devices[0], odd, dropout, want);
+    attend_to(device, odd, dropout, got);
+    for (size_t i = 0; i < ODD_COUNT; i++) {
+        odd_count += isfinite(want[i]) ? 0 : 1;
+        if (isnan(want[i]) != isnan(got[i]) || isinf(want[i]) != isinf(got[i]) ||
+            (isfinite(want[i]) && fabsf(want[i] - got[i]) > 1e-5F))
+            fail_msg("attention, dropout %g, %s, variant %s: element %zu is %g, wanted %g", (double)dropout, odd->what,
+                     device->target.kernel_variant ? device->target.kernel_variant : "default", i, (double)got[i],
+                     (double)want[i]);
+    }
+    assert_true(odd_count > 0);
+}
+
+static void check_odd_attention(tuff_device *device)
+{
+    static const odd_number odd[] = {
+        {0, NAN, true, "NaN in a query"},       {1, NAN, true, "NaN in a key"},
+        {2, NAN, false, "NaN in a value"},      {0, INFINITY, true, "inf in a query"},
+        {1, INFINITY, true, "inf in a key"},    {2, INFINITY, false, "inf in a value"},
+        {1, -INFINITY, true, "-inf in a key"},
+    };
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        check_odd(device, &odd[i], 0.0F);
+        check_odd(device, &odd[i], 0.25F);
+    }
+}
+
+static void test_odd_attention(void **state)
+{
+    (void)state;
+    static const char *const rungs[] = {"t0", "t1", "t0c"};
+    check_odd_attention(devices[1]);
+    for (size_t i = 0; i < 3 && devices[1]->target.backend == TUFF_BACKEND_VULKAN; i++) {
+        tuff_device *device = NULL;
+        const tuff_device_create_info info = {.device = tuff__env()->device, .kernel_variant = rungs[i]};
+        succeed(tuff_device_create(&info, &device), rungs[i]);
+        check_odd_attention(device);
+        tuff_device_destroy(device);
+    }
+}
+
 static void test_nan(void **state)
 {
     (void)state;
@@ -446,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_adamw),
         cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_odd_attention),
     };
     for (; device_count < 2; device_count++) {
         const tuff_device_create_info info = {.device = device_count == 0 ? "reference" : NULL};

@@ -136,7 +136,7 @@ TUFF__SIMD static void drop_row(const attention_block *x, int64_t row, float *va
     for (int64_t block = 0; block * 4 < count; block++) {
         const tuff__philox_words words = tuff__attention_words(&mask, x->b, x->h, x->first + row, block);
         for (int64_t j = block * 4; j < block * 4 + 4 && j < count; j++)
-            values[j] = words.word[j - block * 4] >= mask.threshold ? values[j] * mask.keep_scale : 0;
+            values[j] *= words.word[j - block * 4] >= mask.threshold ? mask.keep_scale : 0; /* NaN stays */
     }
 }
 

@@ -31,7 +31,7 @@ void main()
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             const uint row = min(first_row + my_row() + r, push.q_count - 1u);
             largest[r] = lse[row_start + row];
-            total[r] = largest[r] > NOTHING_SEEN ? 1.0 : 0.0;
+            total[r] = total_of(largest[r]);
             [[unroll]] for (uint e = 0u; e < SHARE; e++)
                 sums[r][e] = element_of(e) < head_size ? o[q_start + row * push.channels + element_of(e)] : 0.0;
         }
@@ -91,7 +91,7 @@ void main()
             [[unroll]] for (uint r = 0u; r < ROWS; r++)
                 [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
                     const uint at = (my_row() + r) * WEIGHT_STRIDE + my_column() + c;
-                    weights[at] = max(weights[at], 0.0) * push.keep_scale;
+                    weights[at] = weights[at] < 0.0 ? 0.0 : weights[at] * push.keep_scale; // NaN stays
                 }
         }
         [[unroll]] for (uint chunk = 0u; chunk < CHUNKS; chunk++) {
@@ -106,11 +106,11 @@ void main()
         const uint row = first_row + my_row() + r;
         if (row >= push.q_count)
             continue;
-        const float inverse = total[r] > 0.0 ? 1.0 / total[r] : 0.0;
+        const float inverse = inverse_of(total[r], batch, row);
         [[unroll]] for (uint e = 0u; e < SHARE; e++)
             if (element_of(e) < head_size)
                 o[q_start + row * push.channels + element_of(e)] = sums[r][e] * inverse;
         if (my_element() == 0u)
-            lse[row_start + row] = lse_of(largest[r], total[r]);
+            lse[row_start + row] = lse_of(largest[r], total[r], inverse);
     }
 }

@@ -18,7 +18,7 @@ bool has_flag(uint flag)
 layout(set = 0, binding = LENGTHS_BINDING) readonly restrict buffer Lengths { int key_lengths[]; };
 layout(set = 0, binding = LENGTHS_BINDING + 1) readonly restrict buffer Step { uint step_parameters[]; };
 
-const float NOTHING_SEEN = -1e30; // a query's largest score before its first key
+const float NOTHING_SEEN = -3.402823466e38; // a query's largest score before its first key: no score is below, but -infinity
 
 // Query i (of all) sees the keys [0, this) of batch `batch` (of the dispatch).
 uint visible_keys(uint batch, uint i)
@@ -63,10 +63,25 @@ uint first_seeing(uint row)
     return uint(max(int(push.first_k + row) - int(push.tk) + int(push.tq) - int(push.first_q), 0));
 }
 
-// The log-sum-exp to leave behind, from a row's largest score and its sum of exp(score - largest).
-float lse_of(float largest, float total)
+// A row's state between windows of keys is o, complete, and its log-sum-exp: what it has for a sum of its own scale.
+float total_of(float stored_lse)
 {
-    if (total > 0.0)
+    return stored_lse == NOTHING_SEEN ? 0.0 : 1.0; // a NaN is a sum
+}
+
+// What a row's sums are divided by: 0 stands for no key, unless there were keys whose scores were all -infinity, which is
+// NaN as in the reference.
+float inverse_of(float total, uint batch, uint row)
+{
+    if (total != 0.0 || !has_flag(TUFF_ATTENTION_LAST))
+        return total == 0.0 ? 0.0 : 1.0 / total;
+    return visible_keys(batch, push.first_q + row) == 0u ? 0.0 : uintBitsToFloat(0x7FC00000u);
+}
+
+// The log-sum-exp to leave behind, from a row's largest score, its sum of exp(score - largest) and that sum's inverse.
+float lse_of(float largest, float total, float inverse)
+{
+    if (total != 0.0)
         return largest + tuff_log(total);
-    return has_flag(TUFF_ATTENTION_LAST) ? 0.0 : NOTHING_SEEN;
+    return has_flag(TUFF_ATTENTION_LAST) ? inverse : NOTHING_SEEN; // 0 or NaN
 }
