@@ -17,8 +17,10 @@ typedef struct tuff__comparison {
 } tuff__comparison;
 
 /* Holds `got` against call->outputs[output].data, which the reference computed from call->inputs' data. Element i is right
- * when |got - want| <= op->allowance·2^-23·(|want| + magnitude), or both are the same infinity; NaN is never right. */
-void tuff__compare_output(const tuff_op_call *call, uint32_t output, const void *got, tuff__comparison *out_comparison);
+ * when |got - want| <= op->allowance·2^-23·(|want| + magnitude[i]), or both are the same infinity; NaN is never right. A
+ * magnitude is at least 2^-100, so that flushing to zero is right. Errors: memory. */
+tuff_status tuff__compare_output(const tuff_op_call *call, uint32_t output, const void *got,
+                                 tuff__comparison *out_comparison);
 
 /* The same rule with a given magnitude, for results that are no single operator's. */
 void tuff__compare_arrays(const float *want, const float *got, uint64_t count, double allowance, double magnitude,

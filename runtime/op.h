@@ -83,7 +83,7 @@ typedef struct tuff_op_desc {
     uint8_t alias[TUFF__MAX_OUTPUTS];  /* 0: own memory; i + 1: updates input i in place */
     bool view;                         /* output 0 is input 0's memory under another shape: nothing runs */
     bool in_order;                     /* verify: exact equality wanted (copies, integers) */
-    /* Error allowed per element, in units of 2^-23·(|want| + magnitude); see docs/numerics.md. 0: bitwise equal. */
+    /* Error allowed in element i, in units of 2^-23·(|want[i]| + magnitude[i]); see docs/numerics.md. 0: bitwise equal. */
     float allowance;
     /* Checks inputs and params, sets outputs[].dtype and .shape. Reports with tuff__fail_shape. */
     tuff_status (*infer)(tuff_op_call *call);
@@ -95,8 +95,8 @@ typedef struct tuff_op_desc {
     void (*backward)(tuff__gradient *gradient); /* appends ops; NULL: no gradient; failures stick to the graph */
     double (*flops)(const tuff_op_call *call);  /* NULL: one per output element */
     double (*bytes)(const tuff_op_call *call);  /* read and written once; NULL: all of every input and output */
-    /* A scalar that bounds the terms summed into an element of `output`, from the inputs' data; NULL: max |want|. */
-    double (*magnitude)(const tuff_op_call *call, uint32_t output);
+    /* Fills in what bounds the terms of each element of `output`, from the inputs' data; NULL: max |want| for all. */
+    void (*magnitude)(const tuff_op_call *call, uint32_t output, float *out_magnitude);
     const tuff__variant *variants; /* NULL: one kernel for all */
     uint32_t variant_count;
     const tuff__proof *proofs; /* with variants only */
@@ -121,8 +121,6 @@ tuff_status tuff__check_dtype(const tuff_op_call *call, uint32_t input, tuff_dty
 void tuff__output_like(tuff_op_call *call, uint32_t output, uint32_t input); /* same dtype and shape */
 void tuff__output_set(tuff_op_call *call, uint32_t output, tuff_dtype dtype, tuff_shape shape);
 bool tuff__call_has(const tuff_op_call *call, uint32_t input); /* an optional input is there */
-/* max |x| over an F32 operand, for magnitude functions. */
-double tuff__operand_max(const tuff__operand *operand);
 
 /* -- how the public functions add a node: graph.c ------------------------------------------------------------------ */
 

@@ -79,14 +79,3 @@ bool tuff__call_has(const tuff_op_call *call, uint32_t input)
 {
     return input < call->input_count && call->inputs[input].present;
 }
-
-double tuff__operand_max(const tuff__operand *operand)
-{
-    const float *x = operand->data;
-    const int64_t count = tuff_shape_count(&operand->shape);
-    double largest = 0;
-    for (int64_t i = 0; i < count; i++)
-        if (fabs((double)x[i]) > largest)
-            largest = fabs((double)x[i]);
-    return largest;
-}

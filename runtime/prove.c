@@ -284,10 +284,11 @@ static tuff_status judge(proof_run *run, bool *out_right, char reason[192])
         void *got = tuff__malloc(size);
         tuff_status status =
             got ? tuff_buffer_read(run->outputs[i], 0, got, size) : tuff__fail_memory("proof", size);
+        tuff__comparison comparison;
+        if (status == TUFF_SUCCESS)
+            status = tuff__compare_output(&run->call, i, got, &comparison);
         if (status == TUFF_SUCCESS) {
-            tuff__comparison comparison;
             char words[256];
-            tuff__compare_output(&run->call, i, got, &comparison);
             tuff__comparison_text(&comparison, &run->call.outputs[i].shape, words);
             *out_right = comparison.bad == 0;
             if (!*out_right)

@@ -32,6 +32,7 @@ static size_t device_count;
 static size_t passed, failed, skipped;
 static uint64_t cut_dispatches, uncut_dispatches; /* of the same cases */
 static uint64_t validation_errors;
+static double worst_ratio; /* of error to allowance, of the operator at hand */
 
 static void count_errors(void *user, tuff_log_level level, const char *message)
 {
@@ -241,9 +242,10 @@ static void compare_outputs(tuff_graph *graph, case_data *data, const tuff_tenso
         void *got = allocate(size);
         tuff__comparison comparison = {.bad = 1};
         char words[256];
-        if (tuff_graph_read(graph, outputs[i], got, size) == TUFF_SUCCESS) {
-            tuff__compare_output(&data->call, i, got, &comparison);
+        if (tuff_graph_read(graph, outputs[i], got, size) == TUFF_SUCCESS &&
+            tuff__compare_output(&data->call, i, got, &comparison) == TUFF_SUCCESS) {
             tuff__comparison_text(&comparison, shape, words);
+            worst_ratio = fmax(worst_ratio, comparison.ratio);
             if (comparison.bad == 0 && !equals_uncut(data, device, i, got, size)) {
                 comparison.bad = 1;
                 snprintf(words, sizeof words, "output %u differs in its bits from the uncut one", i);
@@ -472,10 +474,11 @@ int main(int argc, char **argv)
         const size_t failed_before = failed;
         if (!asked_for(table[i].op->name, argc, argv))
             continue;
+        worst_ratio = 0;
         for (size_t c = 0; c < table[i].cases->count; c++)
             test_case(table[i].op, &table[i].cases->cases[c], c, reference);
-        printf("%-28s %3zu cases %6.2f s%s\n", table[i].op->name, table[i].cases->count, tuff__clock_seconds() - begin,
-               failed > failed_before ? "  FAILED" : "");
+        printf("%-28s %3zu cases %6.2f s, up to %.2g of the allowance%s\n", table[i].op->name, table[i].cases->count,
+               tuff__clock_seconds() - begin, worst_ratio, failed > failed_before ? "  FAILED" : "");
         if (table[i].cases->count == 0)
             failed++;
     }

@@ -103,8 +103,9 @@ typedef enum harm {
     HARM_ZERO = 0, /* one element is 0 */
     HARM_OFF = 1,  /* one element is off by 1e-3 of itself */
     HARM_NAN = 2,  /* one element is NaN */
+    HARM_SHORT = 3, /* all of an update in place is a tenth too small */
 } harm;
-static const char *const harm_names[] = {"zero", "off", "nan"};
+static const char *const harm_names[] = {"zero", "off", "nan", "short"};
 
 typedef struct known_program {
     const tuff__program *program;
@@ -171,32 +172,52 @@ static size_t victim_of(const known_program *known)
     return known->count < SMALLEST_MODEL ? SIZE_MAX : index;
 }
 
-/* An element like most: neither small nor large among its fellows. */
-static size_t typical(const float *x, size_t count)
+static int order_sizes(const void *a, const void *b)
 {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += (double)x[i] * (double)x[i];
-    const double level = sqrt(sum / (double)count);
-    for (size_t i = 0; i < count; i++) {
-        const size_t at = (count / 2 + i) % count;
-        if (fabs((double)x[at]) > 0.5 * level && fabs((double)x[at]) < 2 * level)
-            return at;
-    }
-    return 0;
+    const float x = fabsf(*(const float *)a), y = fabsf(*(const float *)b);
+    return (x > y) - (x < y);
 }
 
-static tuff_status do_harm(const tuff_op_call *call)
+/* The element of median size among those that are not 0: half of its fellows are smaller, which the root of their mean
+ * square, led by a few large ones, would not say. Of the first half, because the batch's first row is full: no mask hides
+ * it. */
+static size_t median(const float *x, size_t all)
+{
+    const size_t count = (all + 1) / 2;
+    float *sorted = malloc(count * sizeof *sorted);
+    size_t kept = 0, at = 0;
+    assert_non_null(sorted);
+    for (size_t i = 0; i < count; i++)
+        if (x[i] != 0)
+            sorted[kept++] = x[i];
+    qsort(sorted, kept, sizeof *sorted, order_sizes);
+    while (kept && x[at] != sorted[kept / 2])
+        at++;
+    free(sorted);
+    return at;
+}
+
+static float *read_output(const tuff_op_call *call, size_t *out_count)
 {
     const tuff__slice *slice = &call->outputs[sabotage.output].slice;
-    const size_t count = (size_t)tuff_shape_count(&call->outputs[sabotage.output].shape);
-    float *x = malloc(count * sizeof(float));
+    *out_count = (size_t)tuff_shape_count(&call->outputs[sabotage.output].shape);
+    float *x = malloc(*out_count * sizeof *x);
     assert_non_null(x);
-    assert_int_equal(tuff_buffer_read(slice->buffer, slice->offset, x, count * sizeof(float)), TUFF_SUCCESS);
-    const size_t at = typical(x, count);
-    x[at] = sabotage.harm == HARM_ZERO ? 0.0F : sabotage.harm == HARM_OFF ? x[at] * 1.001F : NAN;
-    assert_int_equal(tuff_buffer_write(slice->buffer, slice->offset + at * sizeof(float), &x[at], sizeof(float)),
-                     TUFF_SUCCESS);
+    assert_int_equal(tuff_buffer_read(slice->buffer, slice->offset, x, *out_count * sizeof *x), TUFF_SUCCESS);
+    return x;
+}
+
+/* `before`: the result before the operator ran, where it is an update in place. */
+static tuff_status do_harm(const tuff_op_call *call, const float *before)
+{
+    const tuff__slice *slice = &call->outputs[sabotage.output].slice;
+    size_t count;
+    float *x = read_output(call, &count);
+    const size_t at = median(x, count);
+    x[at] = sabotage.harm == HARM_ZERO ? 0.0F : sabotage.harm == HARM_NAN ? NAN : x[at] * 1.001F;
+    for (size_t i = 0; i < count && sabotage.harm == HARM_SHORT; i++)
+        x[i] = before[i] + 0.9F * ((i == at ? x[i] / 1.001F : x[i]) - before[i]);
+    assert_int_equal(tuff_buffer_write(slice->buffer, slice->offset, x, count * sizeof *x), TUFF_SUCCESS);
     free(x);
     sabotage.hits++;
     sabotage.element = at;
@@ -204,11 +225,23 @@ static tuff_status do_harm(const tuff_op_call *call)
     return TUFF_SUCCESS;
 }
 
+static tuff_status run_and_harm(tuff__program *program, const known_program *known, size_t index, double *out_seconds)
+{
+    size_t count;
+    float *before = read_output(&known->calls[index], &count);
+    tuff_status status = sabotage.honest->program_run_call(program, index, out_seconds);
+    if (status == TUFF_SUCCESS)
+        status = do_harm(&known->calls[index], before);
+    free(before);
+    return status;
+}
+
 static tuff_status saboteur_run_call(tuff__program *program, size_t index, double *out_seconds)
 {
     const known_program *known = find_program(program);
-    TUFF_TRY(sabotage.honest->program_run_call(program, index, out_seconds));
-    return known && sabotage.alone && victim_of(known) == index ? do_harm(&known->calls[index]) : TUFF_SUCCESS;
+    return known && sabotage.alone && victim_of(known) == index
+               ? run_and_harm(program, known, index, out_seconds)
+               : sabotage.honest->program_run_call(program, index, out_seconds);
 }
 
 /* A whole run, operator by operator where one of them is to be harmed. */
@@ -219,9 +252,10 @@ static tuff_status saboteur_run(tuff__program *program)
     if (victim == SIZE_MAX)
         return sabotage.honest->program_run(program);
     for (size_t i = 0; i < known->count; i++) {
-        TUFF_TRY(sabotage.honest->program_run_call(program, i, NULL));
         if (i == victim)
-            TUFF_TRY(do_harm(&known->calls[i]));
+            TUFF_TRY(run_and_harm(program, known, i, NULL));
+        else
+            TUFF_TRY(sabotage.honest->program_run_call(program, i, NULL));
     }
     return TUFF_SUCCESS;
 }
@@ -303,15 +337,22 @@ static void test_sabotaged_operators(void **state)
     } rows[] = {
         {"matmul", 0, false},
         {"attention", 0, false},
+        {"attention", 1, false},
         {"layer_norm", 0, false},
+        {"layer_norm", 1, false},
+        {"layer_norm", 2, false},
         {"gelu", 0, true},
         {"dropout", 0, true},
         {"gelu_backward", 0, true},
         {"layer_norm_backward", 0, true},
         {"layer_norm_backward_affine", 0, true},
+        {"layer_norm_backward_affine", 1, true},
         {"attention_backward_q", 0, true},
+        {"attention_backward_kv", 0, true},
         {"attention_backward_kv", 1, true},
+        {"attention_delta", 0, true},
         {"embedding_backward", 0, true},
+        {"cross_entropy", 1, true},
         {"cross_entropy_backward", 0, true},
         {"sum", 0, true},
         {"adamw", 0, true},
@@ -321,6 +362,23 @@ static void test_sabotaged_operators(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         for (int what = HARM_ZERO; what <= HARM_NAN; what++)
             check_caught(rows[i].op, rows[i].output, (harm)what, rows[i].train);
+}
+
+/* Not one element, but all of them: each update of AdamW a tenth too small. */
+static void test_short_update(void **state)
+{
+    (void)state;
+    for (uint32_t output = 0; output < 3; output++) {
+        begin_sabotage("adamw", output, HARM_SHORT, true);
+        tuff_verify_report *report = verify_on(device, true);
+        end_sabotage();
+        assert_true(sabotage.hits > 0);
+        const tuff_verify_record *record = the_failure(report, "a short update");
+        assert_string_equal(record->op, "adamw");
+        assert_int_equal(record->output, output);
+        assert_true(record->bad > record->count / 4);
+        tuff_verify_report_destroy(report);
+    }
 }
 
 /* Every operator is right alone, the replay is not: what a missing barrier does. */
@@ -828,6 +886,7 @@ int main(void)
         cmocka_unit_test(test_one_in_a_million),
         cmocka_unit_test(test_honest_device),
         cmocka_unit_test(test_sabotaged_operators),
+        cmocka_unit_test(test_short_update),
         cmocka_unit_test(test_sabotaged_replay),
         cmocka_unit_test(test_stale_replay),
         cmocka_unit_test(test_sabotage_under_check),

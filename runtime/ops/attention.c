@@ -335,42 +335,6 @@ static void backward_q_compute(const tuff_op_call *call)
 
 /* -- allowances --------------------------------------------------------------------------------------------------- */
 
-/* The largest Euclidean norm of one head's row. */
-static double largest_norm(const tuff__operand *operand, int64_t head_size)
-{
-    const float *x = operand->data;
-    double largest = 0;
-    for (int64_t row = 0; row < tuff_shape_count(&operand->shape) / head_size; row++)
-        largest = fmax(largest, dot(x + row * head_size, x + row * head_size, head_size));
-    return sqrt(largest);
-}
-
-/* A score's rounding error, in units of 2^-23, is at most about its bound; a probability's relative error is the
- * score's absolute one and that of exp. */
-static double score_bound(const tuff_op_call *call)
-{
-    const tuff__attention_params *params = call->params;
-    const int64_t head_size = tuff__attention_sizes_of(call).head_size;
-    return fabs((double)params->scale) * largest_norm(&call->inputs[TUFF__ATTENTION_Q], head_size) *
-           largest_norm(&call->inputs[TUFF__ATTENTION_K], head_size);
-}
-
-static double forward_magnitude(const tuff_op_call *call, uint32_t output)
-{
-    const double of_probabilities = 1 + score_bound(call);
-    if (output == 1)
-        return of_probabilities;
-    return of_probabilities * (double)tuff__attention_mask_of(call).keep_scale *
-           tuff__operand_max(&call->inputs[TUFF__ATTENTION_V]);
-}
-
-static double delta_magnitude(const tuff_op_call *call, uint32_t output)
-{
-    (void)output;
-    const int64_t head_size = tuff__attention_sizes_of(call).head_size;
-    return largest_norm(&call->inputs[0], head_size) * largest_norm(&call->inputs[1], head_size);
-}
-
 /* Sum of |a·b|: in whose units the sum of a·b rounds. */
 static double bound(const float *a, const float *b, int64_t count)
 {
@@ -380,9 +344,63 @@ static double bound(const float *a, const float *b, int64_t count)
     return sum;
 }
 
+static void add_scaled_absolute(double *sums, double factor, const float *row, int64_t count)
+{
+    for (int64_t d = 0; d < count; d++)
+        sums[d] += factor * fabs((double)row[d]);
+}
+
+/* A score's rounding error, in units of 2^-23, is at most about its bound; a probability's relative error is the score's
+ * absolute one and that of exp. The row's total rounds by the mean of those, and so does the log-sum-exp. */
+static double row_error(const head *x, int64_t i, double lse, double sums[TUFF__ATTENTION_MAX_HEAD_SIZE])
+{
+    const tuff__attention_sizes *s = &x->mask.sizes;
+    const int64_t visible = tuff__attention_visible(&x->mask, x->b, i);
+    double mean = 0, plain[TUFF__ATTENTION_MAX_HEAD_SIZE] = {0};
+    for (int64_t j = 0; j < visible; j++) {
+        const double p = exp(score(x, i, j) - lse);
+        const double of_score = fabs(x->scale) * bound(x->q + i * s->channels, x->k + j * s->channels, s->head_size);
+        const float *value = x->v + j * s->channels;
+        mean += p * (1 + of_score);
+        add_scaled_absolute(sums, p * (1 + of_score) * kept(x, i, j), value, s->head_size);
+        add_scaled_absolute(plain, p * kept(x, i, j), value, s->head_size);
+    }
+    for (int64_t d = 0; d < s->head_size; d++)
+        sums[d] += mean * plain[d];
+    return mean;
+}
+
+static void forward_magnitude(const tuff_op_call *call, uint32_t output, float *out)
+{
+    for (int64_t index = 0; index < head_count(call); index++) {
+        const head x = head_of(call, index);
+        const tuff__attention_sizes *s = &x.mask.sizes;
+        for (int64_t i = 0; i < s->tq; i++) {
+            double sums[TUFF__ATTENTION_MAX_HEAD_SIZE] = {0};
+            const double lse = (double)((const float *)call->outputs[1].data)[index * s->tq + i];
+            const double error = row_error(&x, i, lse, sums);
+            if (output == 1)
+                out[index * s->tq + i] = (float)error;
+            else
+                write_row(out + x.start_q + i * s->channels, sums, 1, s->head_size);
+        }
+    }
+}
+
+static void delta_magnitude(const tuff_op_call *call, uint32_t output, float *out)
+{
+    (void)output;
+    const tuff__attention_sizes s = tuff__attention_sizes_of(call);
+    for (int64_t index = 0; index < head_count(call); index++)
+        for (int64_t i = 0; i < s.tq; i++) {
+            const int64_t at = (index / s.heads * s.tq + i) * s.channels + index % s.heads * s.head_size;
+            out[index * s.tq + i] = (float)bound((const float *)call->inputs[0].data + at,
+                                                 (const float *)call->inputs[1].data + at, s.head_size);
+        }
+}
+
 /* How much P[i, j] and dS[i, j] round, to first order: the backward kernels' bounds are sums of these over the very
- * terms that the result is a sum of, because products of maxima would be so far above them that a wrong element could
- * hide. */
+ * terms that the element is a sum of. */
 typedef struct pair_error {
     double probability, score_gradient;
 } pair_error;
@@ -399,65 +417,39 @@ static pair_error error_of(const head *x, int64_t i, int64_t j)
                         .score_gradient = fabs(score_gradient(x, i, j, p)) * relative + p * (dp + delta)};
 }
 
-static void add_scaled_absolute(double *sums, double factor, const float *row, int64_t count)
+static void backward_kv_magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
-    for (int64_t d = 0; d < count; d++)
-        sums[d] += factor * fabs((double)row[d]);
-}
-
-static double largest_of(const double *sums, int64_t count, double factor)
-{
-    double largest = 0;
-    for (int64_t d = 0; d < count; d++)
-        largest = fmax(largest, sums[d]);
-    return largest * factor;
-}
-
-static double key_magnitude(const head *x, int64_t j, uint32_t output)
-{
-    const tuff__attention_sizes *s = &x->mask.sizes;
-    double sums[TUFF__ATTENTION_MAX_HEAD_SIZE] = {0};
-    for (int64_t i = 0; i < s->tq; i++) {
-        if (j >= tuff__attention_visible(&x->mask, x->b, i))
-            continue;
-        const pair_error error = error_of(x, i, j);
-        add_scaled_absolute(sums, output == 0 ? error.score_gradient : error.probability,
-                            (output == 0 ? x->q : x->dout) + i * s->channels, s->head_size);
-    }
-    return largest_of(sums, s->head_size, output == 0 ? fabs(x->scale) : 1);
-}
-
-static double query_magnitude(const head *x, int64_t i)
-{
-    const tuff__attention_sizes *s = &x->mask.sizes;
-    double sums[TUFF__ATTENTION_MAX_HEAD_SIZE] = {0};
-    const int64_t visible = tuff__attention_visible(&x->mask, x->b, i);
-    for (int64_t j = 0; j < visible; j++)
-        add_scaled_absolute(sums, error_of(x, i, j).score_gradient, x->k + j * s->channels, s->head_size);
-    return largest_of(sums, s->head_size, fabs(x->scale));
-}
-
-static double backward_kv_magnitude(const tuff_op_call *call, uint32_t output)
-{
-    double largest = 0;
     for (int64_t index = 0; index < head_count(call); index++) {
         const head x = head_of(call, index);
-        for (int64_t j = 0; j < x.mask.sizes.tk; j++)
-            largest = fmax(largest, key_magnitude(&x, j, output));
+        const tuff__attention_sizes *s = &x.mask.sizes;
+        for (int64_t j = 0; j < s->tk; j++) {
+            double sums[TUFF__ATTENTION_MAX_HEAD_SIZE] = {0};
+            for (int64_t i = 0; i < s->tq; i++) {
+                if (j >= tuff__attention_visible(&x.mask, x.b, i))
+                    continue;
+                const pair_error error = error_of(&x, i, j);
+                add_scaled_absolute(sums, output == 0 ? error.score_gradient : error.probability,
+                                    (output == 0 ? x.q : x.dout) + i * s->channels, s->head_size);
+            }
+            write_row(out + x.start_k + j * s->channels, sums, output == 0 ? fabs(x.scale) : 1, s->head_size);
+        }
     }
-    return largest;
 }
 
-static double backward_q_magnitude(const tuff_op_call *call, uint32_t output)
+static void backward_q_magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
     (void)output;
-    double largest = 0;
     for (int64_t index = 0; index < head_count(call); index++) {
         const head x = head_of(call, index);
-        for (int64_t i = 0; i < x.mask.sizes.tq; i++)
-            largest = fmax(largest, query_magnitude(&x, i));
+        const tuff__attention_sizes *s = &x.mask.sizes;
+        for (int64_t i = 0; i < s->tq; i++) {
+            double sums[TUFF__ATTENTION_MAX_HEAD_SIZE] = {0};
+            const int64_t visible = tuff__attention_visible(&x.mask, x.b, i);
+            for (int64_t j = 0; j < visible; j++)
+                add_scaled_absolute(sums, error_of(&x, i, j).score_gradient, x.k + j * s->channels, s->head_size);
+            write_row(out + x.start_q + i * s->channels, sums, fabs(x.scale), s->head_size);
+        }
     }
-    return largest;
 }
 
 /* -- work --------------------------------------------------------------------------------------------------------- */

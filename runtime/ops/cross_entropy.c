@@ -222,11 +222,38 @@ static void cross_entropy_differentiate(tuff__gradient *g)
                                              sizeof(tuff__cross_entropy_params), inputs, 5, 5, NULL);
 }
 
-static double cross_entropy_magnitude(const tuff_op_call *call, uint32_t output)
+/* What a row's loss rounds by: exp of differences that weigh log V at most, its sum's logarithm, what is picked. */
+static double row_magnitude(const tuff_op_call *call, int64_t row, int32_t label)
 {
-    (void)output;
-    /* Differences of logits, and the logarithm of a sum of V terms. */
-    return 2.0 * tuff__operand_max(&call->inputs[LOGITS]) + log((double)call->inputs[LOGITS].shape.dims[1]);
+    const int64_t columns = call->inputs[LOGITS].shape.dims[1];
+    const float *x = (const float *)call->inputs[LOGITS].data + row * columns;
+    const double smoothing = (double)params_of(call)->label_smoothing;
+    double largest = (double)x[0], total = 0;
+    for (int64_t c = 1; c < columns; c++)
+        largest = fmax(largest, (double)x[c]);
+    for (int64_t c = 0; c < columns && smoothing > 0; c++)
+        total += largest - (double)x[c];
+    const double of_sum = 1 + 2 * log((double)columns);
+    if (label < 0)
+        return of_sum + fabs(largest);
+    return of_sum + (largest - (double)x[label]) + (smoothing > 0 ? smoothing * total / (double)columns : 0);
+}
+
+static void cross_entropy_magnitude(const tuff_op_call *call, uint32_t output, float *out)
+{
+    const int64_t rows = call->inputs[LOGITS].shape.dims[0], columns = call->inputs[LOGITS].shape.dims[1];
+    const int32_t *labels = call->inputs[LABELS].data;
+    double sum = 0;
+    int64_t count = 0;
+    for (int64_t r = 0; r < rows && output == OUT_LSE; r++)
+        out[r] = (float)row_magnitude(call, r, -1);
+    for (int64_t r = 0; r < rows && output == OUT_LOSS; r++)
+        if (is_counted(params_of(call), labels[r], columns)) {
+            sum += row_magnitude(call, r, labels[r]);
+            count++;
+        }
+    if (output != OUT_LSE) /* the count is exact */
+        out[0] = (float)(count ? sum / (double)count : 0);
 }
 
 static double cross_entropy_flops(const tuff_op_call *call)
@@ -355,13 +382,23 @@ static tuff_status backward_record(const tuff_op_call *call, tuff__recorder *rec
     return TUFF_SUCCESS;
 }
 
-static double backward_magnitude(const tuff_op_call *call, uint32_t output)
+static void backward_magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
     (void)output;
+    const int64_t rows = call->inputs[LOGITS].shape.dims[0], columns = call->inputs[LOGITS].shape.dims[1];
+    const float *x = call->inputs[LOGITS].data, *lse = call->inputs[LSE].data;
+    const int32_t *labels = call->inputs[LABELS].data;
     const double count = fmax(1.0, (double)*(const float *)call->inputs[COUNT].data);
-    /* e^(logits - lse) is at most 1, and takes over the rounding of the difference. */
-    return fabs((double)*(const float *)call->inputs[DLOSS].data) / count *
-           (1.0 + tuff__operand_max(&call->inputs[LOGITS]));
+    const double factor = fabs((double)*(const float *)call->inputs[DLOSS].data) / count;
+    const double smoothing = (double)params_of(call)->label_smoothing;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) {
+            const int64_t i = r * columns + c;
+            const double exponent = (double)x[i] - (double)lse[r], p = exp(exponent);
+            const double target = (c == labels[r] ? 1.0 - smoothing : 0.0) + smoothing / (double)columns;
+            /* The exponent's absolute error is p's relative one; of a masked column there is nothing. */
+            out[i] = (float)(factor * (p == 0 ? target : p * (1 + fabs(exponent)) + target));
+        }
 }
 
 static double backward_flops(const tuff_op_call *call)

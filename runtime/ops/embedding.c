@@ -307,12 +307,18 @@ static tuff_status backward_record(const tuff_op_call *call, tuff__recorder *rec
     return TUFF_SUCCESS;
 }
 
-static double backward_magnitude(const tuff_op_call *call, uint32_t output)
+static void backward_magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
     (void)output;
-    /* At most all tokens are one id; terms of random sign grow with the root of their number. */
-    return tuff__operand_max(&call->inputs[BACKWARD_DY]) *
-           sqrt((double)tuff_shape_count(&call->inputs[BACKWARD_IDS].shape));
+    const int64_t tokens = tuff_shape_count(&call->inputs[BACKWARD_IDS].shape);
+    const int64_t vocabulary = call->outputs[0].shape.dims[0], columns = call->outputs[0].shape.dims[1];
+    const int32_t *ids = call->inputs[BACKWARD_IDS].data;
+    const float *dy = call->inputs[BACKWARD_DY].data;
+    for (int64_t i = 0; i < vocabulary * columns; i++)
+        out[i] = 0;
+    for (int64_t t = 0; t < tokens; t++)
+        for (int64_t c = 0; c < columns && ids[t] >= 0 && ids[t] < vocabulary; c++)
+            out[ids[t] * columns + c] += fabsf(dy[t * columns + c]);
 }
 
 const tuff_op_desc tuff__op_embedding_backward = {

@@ -199,37 +199,49 @@ static void layer_norm_differentiate(tuff__gradient *g)
     }
 }
 
-/* max |s|, and max 1/σ over the rows: what the result's rounding is measured by. */
-static void row_bounds(const tuff_op_call *call, double *out_largest, double *out_rstd)
+typedef struct row_sums {
+    double mean, rstd, size; /* size: mean |s| */
+} row_sums;
+
+static double input_sum(const tuff_op_call *call, int64_t i)
 {
-    const int64_t rows = tuff__shape_rows(&call->inputs[X].shape), columns = tuff__shape_columns(&call->inputs[X].shape);
-    const double eps = (double)((const tuff__layer_norm_params *)call->params)->eps;
-    *out_largest = *out_rstd = 0;
-    for (int64_t r = 0; r < rows; r++) {
-        const float *x = (const float *)call->inputs[X].data + r * columns;
-        const float *residual =
-            tuff__call_has(call, RESIDUAL) ? (const float *)call->inputs[RESIDUAL].data + r * columns : NULL;
-        double sum = 0, squares = 0;
-        for (int64_t c = 0; c < columns; c++) {
-            const double s = (double)x[c] + (residual ? (double)residual[c] : 0.0);
-            sum += s;
-            squares += s * s;
-            *out_largest = fmax(*out_largest, fabs(s));
-        }
-        const double mean = sum / (double)columns;
-        *out_rstd = fmax(*out_rstd, 1.0 / sqrt(fmax(squares / (double)columns - mean * mean, 0.0) + eps));
-    }
+    const double x = (double)((const float *)call->inputs[X].data)[i];
+    return tuff__call_has(call, RESIDUAL) ? x + (double)((const float *)call->inputs[RESIDUAL].data)[i] : x;
 }
 
-static double layer_norm_magnitude(const tuff_op_call *call, uint32_t output)
+static row_sums sum_row(const tuff_op_call *call, int64_t row, int64_t columns)
 {
-    double largest, rstd;
-    row_bounds(call, &largest, &rstd);
-    if (output == 1 || output == 3)
-        return largest;
-    if (output == 2)
-        return rstd;
-    return largest * rstd * tuff__operand_max(&call->inputs[WEIGHT]) + tuff__operand_max(&call->inputs[BIAS]);
+    row_sums sums = {0};
+    double squares = 0;
+    for (int64_t c = 0; c < columns; c++) {
+        sums.mean += input_sum(call, row * columns + c) / (double)columns;
+        sums.size += fabs(input_sum(call, row * columns + c)) / (double)columns;
+    }
+    for (int64_t c = 0; c < columns; c++)
+        squares += pow(input_sum(call, row * columns + c) - sums.mean, 2);
+    sums.rstd = 1 / sqrt(squares / (double)columns + (double)((const tuff__layer_norm_params *)call->params)->eps);
+    return sums;
+}
+
+/* The mean rounds by mean |s|, and all of the row moves with it: first order in y, second in the variance, where an error
+ * of δ adds (δ·rstd)²/2 of it, and 8²·2^-46/2 is 4·2^-23 of the 8·2^-23 allowed. s itself is one rounded addition. */
+static void layer_norm_magnitude(const tuff_op_call *call, uint32_t output, float *out)
+{
+    const int64_t rows = tuff__shape_rows(&call->inputs[X].shape), columns = tuff__shape_columns(&call->inputs[X].shape);
+    const float *weight = call->inputs[WEIGHT].data, *bias = call->inputs[BIAS].data;
+    for (int64_t r = 0; r < rows; r++) {
+        const row_sums sums = sum_row(call, r, columns);
+        if (output == 1)
+            out[r] = (float)sums.size;
+        if (output == 2)
+            out[r] = (float)(sums.rstd * 0x1p-21 * pow(sums.size * sums.rstd, 2));
+        for (int64_t c = 0; c < columns && (output == 0 || output == 3); c++) {
+            const double s = fabs(input_sum(call, r * columns + c));
+            out[r * columns + c] = (float)(output == 3 ? 0
+                                                       : fabs((double)weight[c]) * sums.rstd * (s + sums.size) +
+                                                             fabs((double)bias[c]));
+        }
+    }
 }
 
 static double layer_norm_flops(const tuff_op_call *call)
@@ -370,22 +382,31 @@ static tuff_status backward_record(const tuff_op_call *call, tuff__recorder *rec
     return TUFF_SUCCESS;
 }
 
-/* The largest normalised value. */
-static double largest_normalised(const tuff_op_call *call, uint32_t mean_input, uint32_t rstd_input)
+/* |dy·n| or |dy·weight·n| and its like: what the sums of both gradients are made of. */
+static double normalised(const tuff_op_call *call, uint32_t mean_input, uint32_t rstd_input, int64_t row, int64_t i)
 {
-    const int64_t rows = tuff__shape_rows(&call->inputs[0].shape), columns = tuff__shape_columns(&call->inputs[0].shape);
     const float *s = call->inputs[0].data, *mean = call->inputs[mean_input].data, *rstd = call->inputs[rstd_input].data;
-    double largest = 0;
-    for (int64_t i = 0; i < rows * columns; i++)
-        largest = fmax(largest, fabs(((double)s[i] - (double)mean[i / columns]) * (double)rstd[i / columns]));
-    return largest;
+    return ((double)s[i] - (double)mean[row]) * (double)rstd[row];
 }
 
-static double backward_magnitude(const tuff_op_call *call, uint32_t output)
+static void backward_magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
     (void)output;
-    const double g = tuff__operand_max(&call->inputs[DX_DY]) * tuff__operand_max(&call->inputs[DX_WEIGHT]);
-    return tuff__operand_max(&call->inputs[DX_RSTD]) * g * (2.0 + largest_normalised(call, DX_MEAN, DX_RSTD));
+    const int64_t rows = tuff__shape_rows(&call->inputs[DX_S].shape);
+    const int64_t columns = tuff__shape_columns(&call->inputs[DX_S].shape);
+    const float *dy = call->inputs[DX_DY].data, *weight = call->inputs[DX_WEIGHT].data;
+    for (int64_t r = 0; r < rows; r++) {
+        const double rstd = (double)((const float *)call->inputs[DX_RSTD].data)[r];
+        double mean_g = 0, mean_gn = 0; /* of |g| and |g·n| */
+        for (int64_t i = r * columns, c = 0; c < columns; i++, c++) {
+            const double g = fabs((double)dy[i] * (double)weight[c]) / (double)columns;
+            mean_g += g;
+            mean_gn += g * fabs(normalised(call, DX_MEAN, DX_RSTD, r, i));
+        }
+        for (int64_t i = r * columns, c = 0; c < columns; i++, c++)
+            out[i] = (float)(rstd * (fabs((double)dy[i] * (double)weight[c]) + mean_g +
+                                     fabs(normalised(call, DX_MEAN, DX_RSTD, r, i)) * mean_gn));
+    }
 }
 
 static double backward_flops(const tuff_op_call *call)
@@ -547,12 +568,17 @@ static tuff_status affine_record(const tuff_op_call *call, tuff__recorder *recor
     return TUFF_SUCCESS;
 }
 
-static double affine_magnitude(const tuff_op_call *call, uint32_t output)
+static void affine_magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
-    /* Terms of random sign: their sum, and so its rounding, grows with the root of their number. */
-    const double terms = sqrt((double)tuff__shape_rows(&call->inputs[AFFINE_S].shape));
-    const double n = output == 0 ? largest_normalised(call, AFFINE_MEAN, AFFINE_RSTD) : 1.0;
-    return terms * tuff__operand_max(&call->inputs[AFFINE_DY]) * n;
+    const int64_t rows = tuff__shape_rows(&call->inputs[AFFINE_S].shape);
+    const int64_t columns = tuff__shape_columns(&call->inputs[AFFINE_S].shape);
+    const float *dy = call->inputs[AFFINE_DY].data;
+    for (int64_t c = 0; c < columns; c++) {
+        double sum = 0;
+        for (int64_t r = 0, i = c; r < rows; r++, i += columns)
+            sum += fabs((double)dy[i] * (output == 0 ? normalised(call, AFFINE_MEAN, AFFINE_RSTD, r, i) : 1.0));
+        out[c] = (float)sum;
+    }
 }
 
 static double affine_flops(const tuff_op_call *call)

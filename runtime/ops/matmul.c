@@ -157,43 +157,40 @@ static void compute(const tuff_op_call *call)
                             sizes.n - first < COLUMNS_AT_ONCE ? sizes.n - first : COLUMNS_AT_ONCE);
 }
 
-/* The largest Euclidean norm of vectors of `length` elements `step` apart, at `stride` from each other. */
-static double largest_norm(const float *x, int64_t vectors, int64_t stride, int64_t length, int64_t step)
+/* The Euclidean norm of `length` elements `step` apart. */
+static double norm(const float *x, int64_t length, int64_t step)
 {
-    double largest = 0;
-    for (int64_t v = 0; v < vectors; v++) {
-        double sum = 0;
-        for (int64_t i = 0; i < length; i++)
-            sum += (double)x[v * stride + i * step] * (double)x[v * stride + i * step];
-        largest = sum > largest ? sum : largest;
-    }
-    return sqrt(largest);
+    double sum = 0;
+    for (int64_t i = 0; i < length; i++)
+        sum += (double)x[i * step] * (double)x[i * step];
+    return sqrt(sum);
 }
 
-/* By Cauchy and Schwarz, sum |a·b| is at most the product of a row's and a column's norm. Its roundings go up or down
+/* By Cauchy and Schwarz, sum |a·b| is at most the product of the row's and the column's norm. Its roundings go up or down
  * by chance, so the error of k terms added in a row grows as √k: at 512 terms of one sign it is 3.4·2^-23 of their sum,
  * 0.15·√k (measured on the kernel that adds them so). With the allowance of 4, 4 + √k/4 is granted. */
-static double magnitude(const tuff_op_call *call, uint32_t output)
+static void magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
     (void)output;
     const tuff__matmul_params *params = call->params;
-    const tuff__matmul_sizes sizes = tuff__matmul_sizes_of(call);
-    const float *a = call->inputs[TUFF__MATMUL_A].data, *b = call->inputs[TUFF__MATMUL_B].data;
-    double a_norm = 0, b_norm = 0;
-    for (int64_t batch = 0; batch < sizes.batch; batch++) {
-        const float *a_batch = a + batch * sizes.a_batch_stride, *b_batch = b + batch * sizes.b_batch_stride;
-        a_norm = fmax(a_norm, params->transpose_a ? largest_norm(a_batch, sizes.m, 1, sizes.k, sizes.m)
-                                                  : largest_norm(a_batch, sizes.m, sizes.k, sizes.k, 1));
-        if (batch == 0 || sizes.b_batch_stride)
-            b_norm = fmax(b_norm, params->transpose_b ? largest_norm(b_batch, sizes.n, sizes.k, sizes.k, 1)
-                                                      : largest_norm(b_batch, sizes.n, 1, sizes.k, sizes.n));
+    const tuff__matmul_sizes s = tuff__matmul_sizes_of(call);
+    const float *bias = tuff__call_has(call, TUFF__MATMUL_BIAS) ? call->inputs[TUFF__MATMUL_BIAS].data : NULL;
+    const float *residual =
+        tuff__call_has(call, TUFF__MATMUL_RESIDUAL) ? call->inputs[TUFF__MATMUL_RESIDUAL].data : NULL;
+    const double factor = fabs((double)params->alpha) * (1 + sqrt((double)s.k) / 16);
+    for (int64_t batch = 0; batch < s.batch; batch++) {
+        const float *a = (const float *)call->inputs[TUFF__MATMUL_A].data + batch * s.a_batch_stride;
+        const float *b = (const float *)call->inputs[TUFF__MATMUL_B].data + batch * s.b_batch_stride;
+        float *columns = out + batch * s.m * s.n; /* of the first row, which is finished last */
+        for (int64_t j = 0; j < s.n; j++)
+            columns[j] = (float)(params->transpose_b ? norm(b + j * s.k, s.k, 1) : norm(b + j, s.k, s.n));
+        for (int64_t i = s.m - 1; i >= 0; i--) {
+            const double row = factor * (params->transpose_a ? norm(a + i, s.k, s.m) : norm(a + i * s.k, s.k, 1));
+            for (int64_t j = 0, at = (batch * s.m + i) * s.n; j < s.n; j++, at++)
+                out[at] = (float)(row * (double)columns[j] + (bias ? fabs((double)bias[j]) : 0) +
+                                  (residual ? fabs((double)residual[at]) : 0));
+        }
     }
-    double bound = fabs((double)params->alpha) * a_norm * b_norm * (1 + sqrt((double)sizes.k) / 16);
-    if (tuff__call_has(call, TUFF__MATMUL_BIAS))
-        bound += tuff__operand_max(&call->inputs[TUFF__MATMUL_BIAS]);
-    if (tuff__call_has(call, TUFF__MATMUL_RESIDUAL))
-        bound += tuff__operand_max(&call->inputs[TUFF__MATMUL_RESIDUAL]);
-    return bound;
 }
 
 static double flops(const tuff_op_call *call)

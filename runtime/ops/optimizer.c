@@ -294,6 +294,25 @@ static tuff_status adamw_record(const tuff_op_call *call, tuff__recorder *record
     return TUFF_SUCCESS;
 }
 
+/* v adds what is positive. m rounds by its steps, and itself. A parameter rounds by itself, and by an update whose m
+ * cancels: inputs are as before the step. */
+static void adamw_magnitude(const tuff_op_call *call, uint32_t output, float *out)
+{
+    const tuff__adamw_params *params = call->params;
+    const tuff_step_parameters *step = call->inputs[STEP].data;
+    const double clip = clip_factor(call), rate = (double)step->learning_rate / (double)step->bias_correction1;
+    const float *gradient = call->inputs[GRADIENT].data, *first = call->inputs[M].data, *second = call->inputs[V].data;
+    const int64_t count = tuff_shape_count(&call->inputs[PARAM].shape);
+    for (int64_t i = 0; i < count; i++) {
+        const double g = (double)gradient[i] * clip, m = (double)first[i];
+        const double moved = (fabs(g) + fabs(m)) * (double)params->rest1;
+        const double v = (double)second[i] * (double)params->beta2 + (double)params->rest2 * g * g;
+        const double denominator = sqrt(v) / (double)step->bias_correction2_sqrt + (double)params->eps;
+        const double update = rate * (fabs(m + (g - m) * (double)params->rest1) + moved) / denominator;
+        out[i] = (float)(output == 0 ? update : output == 1 ? moved : 0);
+    }
+}
+
 static double adamw_flops(const tuff_op_call *call)
 {
     return 16.0 * (double)tuff_shape_count(&call->inputs[PARAM].shape);
@@ -310,6 +329,7 @@ const tuff_op_desc tuff__op_adamw = {
     .compute_fast = adamw_compute_fast,
     .record = adamw_record,
     .flops = adamw_flops,
+    .magnitude = adamw_magnitude,
 };
 
 /* 1 - beta for the decimal that beta stands for: 0.999F is 0.99900001287, and 1 minus that is off by 1.3e-5. */

@@ -471,16 +471,30 @@ static double sum_flops(const tuff_op_call *call)
     return (double)tuff_shape_count(&call->inputs[0].shape);
 }
 
-/* Terms of random sign: their sum, and its rounding, grows with the root of their number. */
-static double sum_magnitude(const tuff_op_call *call, uint32_t output)
+/* Sum of the terms' sizes, times a factor. */
+static void term_sizes(const tuff_op_call *call, double factor, float *out)
 {
-    (void)output;
-    return tuff__operand_max(&call->inputs[0]) * sqrt((double)view_of(call).n);
+    const reduce_view v = view_of(call);
+    const float *x = call->inputs[0].data;
+    for (int64_t o = 0; o < v.outer; o++)
+        for (int64_t i = 0; i < v.inner; i++) {
+            double sum = 0;
+            for (int64_t n = 0; n < v.n; n++)
+                sum += fabs((double)x[(o * v.n + n) * v.inner + i]);
+            out[o * v.inner + i] = (float)(factor * sum);
+        }
 }
 
-static double mean_magnitude(const tuff_op_call *call, uint32_t output)
+static void sum_magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
-    return sum_magnitude(call, output) / (double)view_of(call).n;
+    (void)output;
+    term_sizes(call, 1, out);
+}
+
+static void mean_magnitude(const tuff_op_call *call, uint32_t output, float *out)
+{
+    (void)output;
+    term_sizes(call, 1 / (double)view_of(call).n, out);
 }
 
 const tuff_op_desc tuff__op_sum = {

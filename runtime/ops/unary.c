@@ -209,10 +209,12 @@ static tuff_status record_kind(const tuff_op_call *call, tuff__recorder *recorde
     return TUFF_SUCCESS;
 }
 
-static double largest_gradient(const tuff_op_call *call, uint32_t output)
+static void size_of_gradient(const tuff_op_call *call, uint32_t output, float *out)
 {
     (void)output;
-    return tuff__operand_max(&call->inputs[1]);
+    const float *dy = call->inputs[1].data;
+    for (int64_t i = 0, count = tuff_shape_count(&call->inputs[1].shape); i < count; i++)
+        out[i] = fabsf(dy[i]);
 }
 
 /* One operator and its gradient. `saved` is what the gradient is made from: the input, or the result. */
@@ -263,7 +265,7 @@ static double largest_gradient(const tuff_op_call *call, uint32_t output)
         .compute = function##_backward_compute,                                                                        \
         .compute_fast = function##_backward_compute_fast,                                                              \
         .record = function##_record,                                                                                   \
-        .magnitude = largest_gradient,                                                                                 \
+        .magnitude = size_of_gradient,                                                                                 \
     };                                                                                                                 \
     tuff_tensor tuff_##function(tuff_graph *graph, tuff_tensor x)                                                      \
     {                                                                                                                  \
