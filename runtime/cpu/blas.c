@@ -163,11 +163,15 @@ enum { CBLAS_ROW_MAJOR = 101, CBLAS_NO_TRANSPOSE = 111, CBLAS_TRANSPOSE = 112 };
 typedef void (*cblas_sgemm_function)(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha,
                                      const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 typedef void (*set_threads_function)(int count);
+typedef int (*get_threads_function)(void);
 typedef const char *(*text_function)(void);
 
 static tuff__once load_once = TUFF__ONCE_INIT;
 static atomic_bool loaded; /* spares small products the process-wide lock of tuff__call_once */
 static cblas_sgemm_function cblas_sgemm;
+/* Of a library built with OpenMP, else NULL: there, each thread that calls has a number of threads of its own. */
+static get_threads_function omp_get_max_threads;
+static set_threads_function omp_set_num_threads;
 static char blas_name[160];
 
 #ifdef TUFF_CBLAS_LIBRARY
@@ -226,9 +230,16 @@ static void load_cblas(void)
         return;
     }
     load_symbol(library, "cblas_sgemm", &cblas_sgemm, sizeof cblas_sgemm);
+    if (!cblas_sgemm) {
+        tuff__log(TUFF_LOG_WARNING, "blas: %s has no cblas_sgemm, so matrix products take slower loops",
+                  TUFF_CBLAS_LIBRARY);
+        return;
+    }
+    load_symbol(library, "omp_get_max_threads", &omp_get_max_threads, sizeof omp_get_max_threads);
+    load_symbol(library, "omp_set_num_threads", &omp_set_num_threads, sizeof omp_set_num_threads);
     set_threads_function set_threads;
     load_symbol(library, "openblas_set_num_threads", &set_threads, sizeof set_threads);
-    if (set_threads) /* where the process has loaded it before us, with threads */
+    if (set_threads && !omp_set_num_threads) /* where the process has loaded it before us, with threads */
         set_threads(1);
     describe_library(library);
 }
@@ -265,7 +276,13 @@ void tuff__sgemm(const tuff__sgemm_call *call)
         tuff__sgemm_own(call);
         return;
     }
+    /* One thread, and what the application has chosen for this one put back. */
+    const int threads = omp_get_max_threads && omp_set_num_threads ? omp_get_max_threads() : 1;
+    if (threads > 1)
+        omp_set_num_threads(1);
     cblas_sgemm(CBLAS_ROW_MAJOR, call->transpose_a ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE,
                 call->transpose_b ? CBLAS_TRANSPOSE : CBLAS_NO_TRANSPOSE, (int)call->m, (int)call->n, (int)call->k,
                 call->alpha, call->a, (int)call->lda, call->b, (int)call->ldb, call->beta, call->c, (int)call->ldc);
+    if (threads > 1)
+        omp_set_num_threads(threads);
 }
