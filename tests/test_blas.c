@@ -3,6 +3,8 @@
 #include "../runtime/alloc.h"
 #include "../runtime/cpu/blas.h"
 
+#include "tuff/tuff.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,6 +129,45 @@ static void test_same_bits_again(void **state)
     tuff__free(again);
 }
 
+/* As a linear layer's, cut into 1 to 5 parts. (OpenBLAS takes other kernels for a small product of which nothing is
+ * transposed, so that its bits depend on the size of the parts.) */
+enum { DEEP = 384, WIDE = 65, TALL = 1300 };
+
+static void multiply_on(uint32_t threads, const float *a, const float *b, float *out)
+{
+    tuff_device *device = NULL;
+    tuff_graph *graph = NULL;
+    const tuff_device_create_info info = {.device = "cpu", .thread_count = threads};
+    assert_int_equal(tuff_device_create(&info, &device), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_create(device, &graph), TUFF_SUCCESS);
+    const tuff_tensor x = tuff_graph_input(graph, "a", TUFF_F32, TUFF_SHAPE(TALL, DEEP));
+    const tuff_tensor y = tuff_graph_input(graph, "b", TUFF_F32, TUFF_SHAPE(WIDE, DEEP));
+    const tuff_tensor product = tuff_matmul(graph, x, y, &(tuff_matmul_info){.transpose_b = true});
+    assert_int_equal(tuff_graph_compile(graph, &product, 1), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_write(graph, x, a, TALL * DEEP * sizeof *a), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_write(graph, y, b, DEEP * WIDE * sizeof *b), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_run(graph), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_read(graph, product, out, TALL * WIDE * sizeof *out), TUFF_SUCCESS);
+    tuff_graph_destroy(graph);
+    tuff_device_destroy(device);
+}
+
+static void test_same_bits_on_any_threads(void **state)
+{
+    (void)state;
+    float *a = random_array(TALL * DEEP), *b = random_array(DEEP * WIDE);
+    float *want = random_array(TALL * WIDE), *got = random_array(TALL * WIDE);
+    multiply_on(1, a, b, want);
+    for (uint32_t threads = 2; threads <= 5; threads++) {
+        multiply_on(threads, a, b, got);
+        assert_memory_equal(got, want, TALL * WIDE * sizeof *got);
+    }
+    tuff__free(a);
+    tuff__free(b);
+    tuff__free(want);
+    tuff__free(got);
+}
+
 static void test_kernel_fits_the_processor(void **state)
 {
     (void)state;
@@ -148,6 +189,7 @@ int main(void)
         cmocka_unit_test(test_library),
         cmocka_unit_test(test_own_loops),
         cmocka_unit_test(test_same_bits_again),
+        cmocka_unit_test(test_same_bits_on_any_threads),
         cmocka_unit_test(test_kernel_fits_the_processor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

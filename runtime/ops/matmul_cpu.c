@@ -46,6 +46,8 @@ static matmul_job plan_job(const tuff_op_call *call)
     int64_t row_parts = least(s->m / PART_ROWS, threads * PARTS_PER_THREAD), column_parts = 1;
     if (row_parts < 1 || threads == 1)
         row_parts = 1;
+    if (row_parts > threads) /* three parts on two threads take as long as four */
+        row_parts = divide_up(row_parts, threads) * threads;
     /* Too few for the threads: smaller parts of the longer side. */
     if (s->batch * row_parts < threads && (double)s->m * (double)s->n * (double)s->k > SERIAL_FLOPS) {
         const int64_t wanted = divide_up(threads, s->batch);
