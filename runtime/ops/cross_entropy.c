@@ -325,14 +325,15 @@ TUFF__SIMD static void gradient_rows(void *user, int64_t first, int64_t last)
     for (int64_t r = first; r < last; r++) {
         const float *restrict x = a.logits + r * a.columns;
         float *restrict dx = a.dlogits + r * a.columns;
-        const float lse = a.lse_in[r];
-        const float factor = is_counted(&a.params, a.labels[r], a.columns) ? a.factor : 0.0F;
-        for (int64_t c = 0; c < a.columns; c++)
-            dx[c] = factor == 0.0F ? 0.0F : factor * (tuff__expf(x[c] - lse) - spread);
-        if (factor != 0.0F) {
-            const int32_t label = a.labels[r];
-            dx[label] = factor * (tuff__expf(x[label] - lse) - (1.0F - smoothing + spread));
+        const float lse = a.lse_in[r], factor = a.factor;
+        const int32_t label = a.labels[r];
+        if (!is_counted(&a.params, label, a.columns)) {
+            memset(dx, 0, (size_t)a.columns * sizeof *dx);
+            continue;
         }
+        for (int64_t c = 0; c < a.columns; c++) /* a condition in here would keep it from being vectorised */
+            dx[c] = factor * (tuff__expf(x[c] - lse) - spread);
+        dx[label] = factor * (tuff__expf(x[label] - lse) - (1.0F - smoothing + spread));
     }
 }
 
