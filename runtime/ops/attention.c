@@ -365,6 +365,7 @@ static double row_error(const head *x, int64_t i, double lse, double sums[TUFF__
         add_scaled_absolute(sums, p * (1 + of_score) * kept(x, i, j), value, s->head_size);
         add_scaled_absolute(plain, p * kept(x, i, j), value, s->head_size);
     }
+    mean += sqrt((double)visible) / 16; /* chains of additions, mostly of one sign: see matmul.c */
     for (int64_t d = 0; d < s->head_size; d++)
         sums[d] += mean * plain[d];
     return mean;
