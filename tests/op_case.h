@@ -38,6 +38,7 @@ typedef struct tuff__op_case {
     size_t params_size;
     const char *no_gradient; /* why central differences cannot judge this case; NULL: they do */
     float gradient_tolerance; /* of max(1, |gradient|) ; default 2e-3 */
+    bool too_large_when_split; /* a row alone exceeds the small storage-buffer range: refused in words */
 } tuff__op_case;
 
 typedef struct tuff__op_cases {

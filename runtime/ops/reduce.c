@@ -369,7 +369,7 @@ static tuff_status record_pass(const tuff_op_call *call, tuff__recorder *recorde
     }
     const int64_t part = tuff__min_i64(limit / (pass->chunk * v->inner), call->target->max_workgroup_count[1]);
     if (part == 0)
-        return tuff__fail_window(call, "a row", v->inner);
+        return tuff__fail_window(call, "a chunk", pass->chunk * v->inner);
     for (int64_t o = 0; o < v->outer; o++)
         for (int64_t k = 0; k < pass->chunks; k += part)
             TUFF_TRY(record_chunks(call, recorder, pass, o, 1, k, tuff__min_i64(part, pass->chunks - k)));
