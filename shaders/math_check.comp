@@ -13,6 +13,13 @@ layout(push_constant) uniform Push { tuff_push_math_check push; };
 layout(set = 0, binding = 0) readonly restrict buffer X { float x[]; };
 layout(set = 0, binding = 1) writeonly restrict buffer Y { float y[]; };
 
+// A numerator of any digits, either sign and an exponent within 2^±16 for each denominator; test_math.c has the same.
+float numerator_of(float value)
+{
+    const uint hash = floatBitsToUint(value) * 2654435761u;
+    return uintBitsToFloat((hash & 0x807FFFFFu) | (111u + (hash >> 23 & 31u)) << 23);
+}
+
 float apply(float value)
 {
     switch (FUNCTION) {
@@ -30,8 +37,8 @@ float apply(float value)
         return tuff_sqrt(value);
     case TUFF_MATH_RSQRT:
         return tuff_rsqrt(value);
-    case TUFF_MATH_RECIPROCAL:
-        return tuff_divide(1.0, value);
+    case TUFF_MATH_DIVIDE:
+        return tuff_divide(numerator_of(value), value);
     case TUFF_MATH_GELU:
         return tuff_gelu(value);
     case TUFF_MATH_GELU_GRADIENT:

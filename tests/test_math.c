@@ -71,9 +71,16 @@ static double exact_rsqrt(double x)
     return 1.0 / sqrt(x);
 }
 
-static double exact_reciprocal(double x)
+/* A numerator of any digits, either sign and an exponent within 2^±16 for each denominator; math_check.comp has the same. */
+static float numerator_of(float x)
 {
-    return 1.0 / x;
+    const uint32_t hash = tuff__bits_of(x) * 2654435761U;
+    return tuff__float_of((hash & 0x807FFFFFU) | (111U + (hash >> 23 & 31U)) << 23);
+}
+
+static double exact_quotient(double x)
+{
+    return (double)numerator_of((float)x) / x;
 }
 
 static float simd_sqrt(float x)
@@ -86,9 +93,9 @@ static float simd_rsqrt(float x)
     return 1.0F / sqrtf(x);
 }
 
-static float simd_reciprocal(float x)
+static float simd_quotient(float x)
 {
-    return 1.0F / x;
+    return numerator_of(x) / x;
 }
 
 /* One function: an error within `ulp` units in the last place, or within `absolute`·2^-24, is allowed. */
@@ -126,8 +133,8 @@ static const math_function functions[TUFF_MATH_COUNT] = {
     {"erf", erf, simd_erff, -3e38F, 3e38F, 3, 0, true},
     {"sigmoid", exact_sigmoid, simd_sigmoidf, -87.0F, 3e38F, 3, 0, true},
     {"sqrt", sqrt, simd_sqrt, 0x1p-95F, 3.4e38F, 0.51, 0, false},
-    {"rsqrt", exact_rsqrt, simd_rsqrt, 0x1p-95F, 3.4e38F, 1.6, 0, false},
-    {"reciprocal", exact_reciprocal, simd_reciprocal, 0x1p-100F, 0x1p100F, 0.51, 0, false},
+    {"rsqrt", exact_rsqrt, simd_rsqrt, 0x1p-95F, 3.4e38F, 1.5, 0, false},
+    {"divide", exact_quotient, simd_quotient, 0x1p-80F, 0x1p80F, 0.51, 0, false},
     {"gelu", exact_gelu, simd_geluf, -12.9F, 3e38F, 7, 0, true},
     {"gelu_gradient", exact_gelu_gradient, simd_gelu_gradient, -1e18F, 1e18F, 0, 4, true},
     {"gelu_tanh", exact_gelu_tanh, simd_gelu_tanhf, -1e12F, 1e12F, 3, 10, true},

@@ -23,7 +23,7 @@ bool tuff_is_ordinary(float x) // finite, not zero, not subnormal
     return magnitude >= 0x00800000u && magnitude < 0x7F800000u;
 }
 
-// a/b within 0.51 ulp for ordinary results: the quotient plus its exactly computed residual.
+// a/b within 0.51 ulp for results above 2^-100: the quotient plus its exactly computed residual.
 float tuff_divide(float a, float b)
 {
     precise float q = a / b;
