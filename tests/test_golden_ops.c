@@ -15,6 +15,7 @@
 #include "dtype.h"
 #include "env.h"
 #include "io/safetensors.h"
+#include "ops/layout.h"
 #include "shape.h"
 
 #include "tuff/tuff.h"
@@ -523,6 +524,31 @@ static void test_nan(void **state)
     }
 }
 
+/* -- more elements than a 32-bit position can tell apart ---------------------------------------------------------------- */
+
+static void check_refused(const tuff_op_desc *op, const tuff_shape *first, const tuff_shape *second, const void *params)
+{
+    tuff_op_call call = {.op = op, .params = params, .input_count = second ? 2 : 1, .output_count = op->output_count,
+                         .target = &devices[1]->target, .label = "big"};
+    call.inputs[0] = (tuff__operand){.shape = *first, .present = true};
+    if (second)
+        call.inputs[1] = (tuff__operand){.shape = *second, .present = true};
+    succeed(op->infer(&call), op->name);
+    assert_int_equal(op->record(&call, NULL), TUFF_ERROR_FEATURE_NOT_PRESENT); /* before it asks the recorder */
+    assert_non_null(strstr(tuff_last_error(), op->name));
+    assert_non_null(strstr(tuff_last_error(), "2^32"));
+}
+
+static void test_too_many_elements(void **state)
+{
+    (void)state;
+    const tuff_shape big = TUFF_SHAPE(3, 1 << 16, 1 << 15), column = TUFF_SHAPE(1 << 16, 1);
+    const tuff__transpose_params swapped = {.permutation = {0, 2, 1}};
+    check_refused(&tuff__op_add, &big, &column, NULL);
+    check_refused(&tuff__op_mul, &big, &column, NULL);
+    check_refused(&tuff__op_transpose, &big, NULL, &swapped);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -531,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_adamw),
         cmocka_unit_test(test_nan),
         cmocka_unit_test(test_odd_attention),
+        cmocka_unit_test(test_too_many_elements),
     };
     for (; device_count < 2; device_count++) {
         const tuff_device_create_info info = {.device = device_count == 0 ? "reference" : NULL};

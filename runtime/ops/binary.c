@@ -192,6 +192,8 @@ static tuff_status record_kind(const tuff_op_call *call, tuff__recorder *recorde
 {
     const int64_t count = tuff_shape_count(&call->inputs[A].shape);
     const int64_t part = tuff__rows_per_binding(call->target, count, sizeof(float));
+    if (is_broadcast(call)) /* b has no more elements */
+        TUFF_TRY(tuff__check_positions(call, count));
     for (int64_t first = 0; first < count; first += part)
         TUFF_TRY(record_window(call, recorder, kind, first, tuff__min_i64(part, count - first)));
     return TUFF_SUCCESS;

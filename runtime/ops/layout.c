@@ -61,6 +61,11 @@ static void copy_on_cpu(const strided_copy *copy, tuff__pool *pool)
 
 /* -- moving one box on Vulkan ---------------------------------------------------------------------------------------- */
 
+static bool copies_in_order(const strided_copy *copy)
+{
+    return tuff__box_is_flat(&copy->source) && tuff__box_is_flat(&copy->target);
+}
+
 static tuff_status record_part(const tuff_op_call *call, tuff__recorder *recorder, const strided_copy *copy,
                                struct tuff_push_strided_copy push, int64_t group_items)
 {
@@ -68,7 +73,7 @@ static tuff_status record_part(const tuff_op_call *call, tuff__recorder *recorde
         .shader = "strided_copy",
         .push_constants = &push,
         .push_constants_size = sizeof push,
-        .constants = {tuff__box_is_flat(&copy->source) && tuff__box_is_flat(&copy->target)},
+        .constants = {copies_in_order(copy)},
         .constant_count = 1,
         .group_count = {tuff__groups_for(call->target, group_items, 128), 1, 1},
         .bindings = {tuff__window(copy->from->slice, push.source_first, push.source_count, &push.source_base),
@@ -119,6 +124,10 @@ static tuff_status copy_on_vulkan(const tuff_op_call *call, tuff__recorder *reco
 {
     const int64_t count = tuff__box_count(&copy->source);
     const int64_t part = tuff__min_i64(count, tuff__window_limit(call->target));
+    if (!copies_in_order(copy)) {
+        TUFF_TRY(tuff__check_positions(call, tuff_shape_count(&copy->from->shape)));
+        TUFF_TRY(tuff__check_positions(call, tuff_shape_count(&copy->to->shape)));
+    }
     for (int64_t first = 0; first < count; first += part)
         TUFF_TRY(record_range(call, recorder, copy, first, tuff__min_i64(part, count - first)));
     return TUFF_SUCCESS;

@@ -57,6 +57,16 @@ static inline uint32_t tuff__row_lanes(const tuff__target *target, int64_t colum
     return lanes;
 }
 
+/* For kernels that take a position apart by division: positions are 32-bit numbers. (Where all is in one order, numbers
+ * that wrap still differ by what they should.) */
+static inline tuff_status tuff__check_positions(const tuff_op_call *call, int64_t elements)
+{
+    if (elements <= (int64_t)1 << 32)
+        return TUFF_SUCCESS;
+    return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s (%s): %lld elements, wanted at most 2^32 in another order",
+                      call->op->name, call->label ? call->label : "", (long long)elements);
+}
+
 /* For a record function that one row of a tensor makes impossible. */
 static inline tuff_status tuff__fail_window(const tuff_op_call *call, const char *what, int64_t elements)
 {
