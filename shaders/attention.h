@@ -19,12 +19,14 @@ struct tuff_push_attention {
     tuff_uint threshold, site;         /* of dropout */
     tuff_uint flags;                   /* TUFF_ATTENTION_CAUSAL, ... */
 };
+TUFF_PUSH_CONSTANTS(attention)
 
 struct tuff_push_attention_delta {
     tuff_uint tq, channels, heads, head_size;
     tuff_uint q_count, batches; /* queries of a batch in the window; more than one batch has them all */
     tuff_uint q_base, row_base; /* of o and do; of delta */
 };
+TUFF_PUSH_CONSTANTS(attention_delta)
 
 /* Bits of flags. What changes no loop is not a specialization constant: each of those is a pipeline to compile. */
 #define TUFF_ATTENTION_CAUSAL 1u

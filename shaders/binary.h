@@ -16,5 +16,6 @@ struct tuff_push_binary {
     tuff_uint stride0, stride1, stride2, stride3; /* of b, 0 where it repeats */
     tuff_uint b_first, b_count, b_base;           /* the window of b that is bound */
 };
+TUFF_PUSH_CONSTANTS(binary)
 
 #endif

@@ -13,5 +13,6 @@
 struct tuff_push_cast {
     tuff_uint count;
 };
+TUFF_PUSH_CONSTANTS(cast)
 
 #endif

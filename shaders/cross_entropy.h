@@ -13,6 +13,7 @@ struct tuff_push_cross_entropy {
     tuff_int ignore_index;
     tuff_float label_smoothing;
 };
+TUFF_PUSH_CONSTANTS(cross_entropy)
 
 struct tuff_push_cross_entropy_sum {
     tuff_uint rows, columns;
@@ -21,5 +22,6 @@ struct tuff_push_cross_entropy_sum {
     tuff_uint accumulate; /* 1: add to what the outputs hold */
     tuff_uint finish;     /* 1: the last rows: divide by the count */
 };
+TUFF_PUSH_CONSTANTS(cross_entropy_sum)
 
 #endif

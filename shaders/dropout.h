@@ -11,5 +11,6 @@ struct tuff_push_dropout {
     tuff_uint threshold;
     tuff_float scale;
 };
+TUFF_PUSH_CONSTANTS(dropout)
 
 #endif

@@ -10,9 +10,11 @@ struct tuff_push_embedding {
     tuff_uint vocabulary;
     tuff_uint table_base, ids_base, out_base;
 };
+TUFF_PUSH_CONSTANTS(embedding)
 
 struct tuff_push_embedding_last {
     tuff_uint tokens, ids_base;
 };
+TUFF_PUSH_CONSTANTS(embedding_last)
 
 #endif

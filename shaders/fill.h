@@ -8,5 +8,6 @@ struct tuff_push_fill {
     tuff_uint count; /* 32-bit words */
     tuff_uint word;
 };
+TUFF_PUSH_CONSTANTS(fill)
 
 #endif

@@ -15,5 +15,6 @@ struct tuff_push_strided_copy {
     tuff_uint source_first, source_count, source_base; /* the windows that are bound */
     tuff_uint target_first, target_count, target_base;
 };
+TUFF_PUSH_CONSTANTS(strided_copy)
 
 #endif

@@ -24,5 +24,6 @@
 struct tuff_push_math_check {
     tuff_uint count;
 };
+TUFF_PUSH_CONSTANTS(math_check)
 
 #endif

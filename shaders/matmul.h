@@ -14,6 +14,7 @@ struct tuff_push_matmul {
     tuff_uint splits, split_k;        /* k is cut into `splits` pieces of split_k, each a workgroup of its own in z */
     tuff_float alpha;
 };
+TUFF_PUSH_CONSTANTS(matmul)
 
 /* TUFF_MATMUL_ADD_*: bits of the specialization constant TUFF_MATMUL_EPILOGUE. */
 #define TUFF_MATMUL_ADD_BIAS 1u

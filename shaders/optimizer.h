@@ -10,12 +10,14 @@ struct tuff_push_norm {
     tuff_uint count;
     tuff_uint base; /* of the partial sums */
 };
+TUFF_PUSH_CONSTANTS(norm)
 
 struct tuff_push_norm_sum {
     tuff_uint count;
     tuff_uint accumulate; /* 1: add to what the output holds */
     tuff_uint finish;     /* 1: the last partial sums: take the root */
 };
+TUFF_PUSH_CONSTANTS(norm_sum)
 
 /* Specialization constant 3 of adamw.comp: 1 where gradients are clipped by the norm */
 struct tuff_push_adamw {
@@ -27,5 +29,6 @@ struct tuff_push_adamw {
     tuff_float weight_decay;
     tuff_float max_grad_norm;
 };
+TUFF_PUSH_CONSTANTS(adamw)
 
 #endif

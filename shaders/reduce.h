@@ -20,6 +20,7 @@ struct tuff_push_reduce {
     tuff_uint in_base, out_base;
     tuff_float scale; /* of sums */
 };
+TUFF_PUSH_CONSTANTS(reduce)
 
 struct tuff_push_max_backward {
     tuff_uint count;
@@ -27,5 +28,6 @@ struct tuff_push_max_backward {
     tuff_uint n, inner;
     tuff_uint base, reduced_base;
 };
+TUFF_PUSH_CONSTANTS(max_backward)
 
 #endif

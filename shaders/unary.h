@@ -16,5 +16,6 @@ struct tuff_push_unary {
     tuff_uint count;
     tuff_float factor; /* of scale */
 };
+TUFF_PUSH_CONSTANTS(unary)
 
 #endif

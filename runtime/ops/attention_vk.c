@@ -11,9 +11,6 @@
 
 #include "../../shaders/attention.h"
 
-_Static_assert(sizeof(struct tuff_push_attention) <= 128, "push constants are at most 128 bytes");
-_Static_assert(sizeof(struct tuff_push_attention_delta) <= 128, "push constants are at most 128 bytes");
-
 /* -- windows ------------------------------------------------------------------------------------------------------ */
 
 typedef struct window {

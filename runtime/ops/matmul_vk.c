@@ -10,8 +10,6 @@
 
 #include "../../shaders/matmul.h"
 
-_Static_assert(sizeof(struct tuff_push_matmul) <= 128, "push constants are at most 128 bytes");
-
 /* -- kernels ------------------------------------------------------------------------------------------------------ */
 
 typedef struct kernel {

@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct tuff_push_fill) <= 128, "push constants have 128 bytes everywhere");
-
 /* -- recording ---------------------------------------------------------------------------------------------------- */
 
 static tuff_status fail(const tuff_op_call *call, const tuff__dispatch *dispatch, const char *what, uint64_t found,
