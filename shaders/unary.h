@@ -4,13 +4,13 @@
 
 #include "include/shared.h"
 
-/* Specialization constant 3 */
-#define TUFF_UNARY_GELU 0
-#define TUFF_UNARY_GELU_TANH 1
-#define TUFF_UNARY_SILU 2
-#define TUFF_UNARY_TANH 3
-#define TUFF_UNARY_RELU 4
-#define TUFF_UNARY_SCALE 5
+/* Specialization constant 3; the first five are tuff_activation, which unary.c asserts. */
+#define TUFF_UNARY_GELU 1u
+#define TUFF_UNARY_GELU_TANH 2u
+#define TUFF_UNARY_SILU 3u
+#define TUFF_UNARY_TANH 4u
+#define TUFF_UNARY_RELU 5u
+#define TUFF_UNARY_SCALE 6u
 
 struct tuff_push_unary {
     tuff_uint count;

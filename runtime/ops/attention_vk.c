@@ -7,6 +7,7 @@
  */
 #include "attention.h"
 
+#include "rung.h"
 #include "window.h"
 
 #include "../../shaders/attention.h"
@@ -169,34 +170,17 @@ static uint32_t rows_for(int64_t elements)
     return elements <= 64 ? 4 : elements <= 128 ? 2 : 1;
 }
 
-static bool supports_any(const tuff__target *target)
-{
-    (void)target;
-    return true;
-}
-
-/* Not on a processor: shared memory and barriers cost there, and compiling and timing it to learn that takes seconds. */
-static bool supports_t1(const tuff__target *target)
-{
-    return !target->software && target->max_workgroup_invocations >= 256 && target->max_shared_memory_size >= 32768;
-}
-
-static bool supports_t0c(const tuff__target *target)
-{
-    return target->software;
-}
-
 enum { FORWARD_T0 = 0, FORWARD_T1 = 1, FORWARD_T0C = 2, BACKWARD_T0 = 0, BACKWARD_T0C = 1 };
 
 const tuff__variant tuff__attention_variants[TUFF__ATTENTION_VARIANT_COUNT] = {
-    [FORWARD_T0] = {"t0", supports_any},
-    [FORWARD_T1] = {"t1", supports_t1},
-    [FORWARD_T0C] = {"t0c", supports_t0c},
+    [FORWARD_T0] = {"t0", tuff__rung_t0},
+    [FORWARD_T1] = {"t1", tuff__rung_t1},
+    [FORWARD_T0C] = {"t0c", tuff__rung_t0c},
 };
 
 const tuff__variant tuff__attention_backward_variants[TUFF__ATTENTION_BACKWARD_VARIANT_COUNT] = {
-    [BACKWARD_T0] = {"t0", supports_any},
-    [BACKWARD_T0C] = {"t0c", supports_t0c},
+    [BACKWARD_T0] = {"t0", tuff__rung_t0},
+    [BACKWARD_T0C] = {"t0c", tuff__rung_t0c},
 };
 
 /* Up to which head size the kernels that unroll over it pay: beyond, a CPU driver compiles for seconds. */

@@ -10,6 +10,8 @@
  */
 #include "matmul.h"
 
+#include "unary.h"
+
 #include <math.h>
 
 /* -- shapes ------------------------------------------------------------------------------------------------------- */
@@ -99,26 +101,6 @@ static tuff_status infer(tuff_op_call *call)
 
 /* -- reference ---------------------------------------------------------------------------------------------------- */
 
-static double activate(tuff_activation activation, double x)
-{
-    const double sqrt_half = 0.70710678118654752440, sqrt_2_over_pi = 0.79788456080286535588;
-    switch (activation) {
-    case TUFF_ACTIVATION_NONE:
-        break;
-    case TUFF_ACTIVATION_GELU:
-        return 0.5 * x * erfc(-x * sqrt_half);
-    case TUFF_ACTIVATION_GELU_TANH:
-        return 0.5 * x * (1 + tanh(sqrt_2_over_pi * (x + 0.044715 * x * x * x)));
-    case TUFF_ACTIVATION_SILU:
-        return x / (1 + exp(-x));
-    case TUFF_ACTIVATION_TANH:
-        return tanh(x);
-    case TUFF_ACTIVATION_RELU:
-        return x < 0 ? 0 : x; /* NaN stays */
-    }
-    return x;
-}
-
 enum { COLUMNS_AT_ONCE = 64 }; /* independent sums, so that the additions need not wait for each other */
 
 /* Elements [first, first + count) of one row of the result; `row` counts over all batches. */
@@ -143,7 +125,7 @@ static void compute_columns(const tuff_op_call *call, const tuff__matmul_sizes *
             sums[j] += (double)a[k * a_step] * (double)b[k * b_step + j * b_column];
     for (int64_t j = 0; j < count; j++) {
         const double sum = (double)params->alpha * sums[j] + (bias ? (double)bias[first + j] : 0);
-        const double y = activate(params->activation, sum);
+        const double y = tuff__activate_exact(params->activation, sum);
         out[first + j] = (float)(y + (residual ? (double)residual[row * sizes->n + first + j] : 0));
     }
 }

@@ -6,6 +6,7 @@
 #include "matmul.h"
 
 #include "../recorder.h"
+#include "rung.h"
 #include "window.h"
 
 #include "../../shaders/matmul.h"
@@ -19,27 +20,10 @@ typedef struct kernel {
 
 enum { VARIANT_T0 = 0, VARIANT_T1 = 1, VARIANT_T0C = 2 };
 
-static bool supports_any(const tuff__target *target)
-{
-    (void)target;
-    return true;
-}
-
-/* Not on a processor: shared memory and barriers cost there, and compiling and timing it to learn that takes seconds. */
-static bool supports_t1(const tuff__target *target)
-{
-    return !target->software && target->max_workgroup_invocations >= 256 && target->max_shared_memory_size >= 32768;
-}
-
-static bool supports_t0c(const tuff__target *target)
-{
-    return target->software;
-}
-
 const tuff__variant tuff__matmul_variants[TUFF__MATMUL_VARIANT_COUNT] = {
-    [VARIANT_T0] = {"t0", supports_any},
-    [VARIANT_T1] = {"t1", supports_t1},
-    [VARIANT_T0C] = {"t0c", supports_t0c},
+    [VARIANT_T0] = {"t0", tuff__rung_t0},
+    [VARIANT_T1] = {"t1", tuff__rung_t1},
+    [VARIANT_T0C] = {"t0c", tuff__rung_t0c},
 };
 
 static int64_t divide_up(int64_t count, int64_t size)

@@ -17,6 +17,11 @@
 
 enum { RANGE_GRAIN = 16384 };
 
+_Static_assert((int)TUFF_UNARY_GELU == TUFF_ACTIVATION_GELU && (int)TUFF_UNARY_GELU_TANH == TUFF_ACTIVATION_GELU_TANH &&
+                   (int)TUFF_UNARY_SILU == TUFF_ACTIVATION_SILU && (int)TUFF_UNARY_TANH == TUFF_ACTIVATION_TANH &&
+                   (int)TUFF_UNARY_RELU == TUFF_ACTIVATION_RELU,
+               "kernels take tuff_activation as it is");
+
 /* -- formulas in double, for the reference ------------------------------------------------------------------------- */
 
 static const double sqrt_half = 0.70710678118654752440, sqrt_2_over_pi = 0.79788456080286535588,
@@ -78,6 +83,16 @@ static double relu_exact(double x)
 static double relu_slope(double x)
 {
     return x > 0.0 ? 1.0 : 0.0;
+}
+
+double tuff__activate_exact(tuff_activation activation, double x)
+{
+    static double (*const functions[])(double) = {
+        [TUFF_ACTIVATION_GELU] = gelu_exact, [TUFF_ACTIVATION_GELU_TANH] = gelu_tanh_exact,
+        [TUFF_ACTIVATION_SILU] = silu_exact, [TUFF_ACTIVATION_TANH] = tanh_exact,
+        [TUFF_ACTIVATION_RELU] = relu_exact,
+    };
+    return activation == TUFF_ACTIVATION_NONE ? x : functions[activation](x);
 }
 
 static void map(const tuff_op_call *call, double (*f)(double))

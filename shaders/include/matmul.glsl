@@ -1,7 +1,7 @@
 // matmul.glsl: what every matmul kernel shares: constants, and what happens to a finished sum. The kernel defines
 // BIAS_BINDING; bias, residual and out follow each other from there.
 #include "matmul.h"
-#include "include/math.glsl"
+#include "include/activation.glsl"
 
 layout(push_constant) uniform Push { tuff_push_matmul push; };
 layout(constant_id = TUFF_MATMUL_TRANSPOSE_A) const bool transpose_a = false;
@@ -13,21 +13,6 @@ layout(constant_id = TUFF_MATMUL_VECTORS) const uint vectors = 0u;
 layout(set = 0, binding = BIAS_BINDING) readonly restrict buffer Bias { float bias[]; };
 layout(set = 0, binding = BIAS_BINDING + 1) readonly restrict buffer Residual { float residual[]; };
 layout(set = 0, binding = BIAS_BINDING + 2) restrict buffer Out { float c[]; };
-
-float activate(float x)
-{
-    if (activation == 1u)
-        return tuff_gelu(x);
-    if (activation == 2u)
-        return tuff_gelu_tanh(x);
-    if (activation == 3u)
-        return tuff_silu(x);
-    if (activation == 4u)
-        return tuff_tanh(x);
-    if (activation == 5u)
-        return x < 0.0 ? 0.0 : x;
-    return x;
-}
 
 // Where element [i, j] of a batch lies, from the bases of out and residual.
 uint position(uint batch, uint i, uint j)
@@ -46,7 +31,7 @@ float end_epilogue(uint at, uint j, float y)
 {
     if ((epilogue & TUFF_MATMUL_ADD_BIAS) != 0u)
         y += bias[push.bias_base + j];
-    y = activate(y);
+    y = tuff_activate(activation, y);
     return (epilogue & TUFF_MATMUL_ADD_RESIDUAL) != 0u ? y + residual[push.residual_base + at] : y;
 }
 
