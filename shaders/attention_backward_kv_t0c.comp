@@ -15,8 +15,8 @@ layout(set = 0, binding = 4) readonly restrict buffer Lse { float lse[]; };
 layout(set = 0, binding = 5) readonly restrict buffer Delta { float delta[]; };
 layout(set = 0, binding = 8) restrict buffer DK { float dk[]; };
 layout(set = 0, binding = 9) restrict buffer DV { float dv[]; };
-layout(set = 0, binding = 10) readonly restrict buffer QFours { vec4 q_fours[]; };
-layout(set = 0, binding = 11) readonly restrict buffer DOutputFours { vec4 dout_fours[]; };
+layout(set = 0, binding = 0) readonly restrict buffer QFours { vec4 q_fours[]; };
+layout(set = 0, binding = 3) readonly restrict buffer DOutputFours { vec4 dout_fours[]; };
 
 void main()
 {

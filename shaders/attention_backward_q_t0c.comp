@@ -13,8 +13,8 @@ layout(set = 0, binding = 3) readonly restrict buffer DOutput { float dout[]; };
 layout(set = 0, binding = 4) readonly restrict buffer Lse { float lse[]; };
 layout(set = 0, binding = 5) readonly restrict buffer Delta { float delta[]; };
 layout(set = 0, binding = 8) restrict buffer DQ { float dq[]; };
-layout(set = 0, binding = 9) readonly restrict buffer KFours { vec4 k_fours[]; };
-layout(set = 0, binding = 10) readonly restrict buffer VFours { vec4 v_fours[]; };
+layout(set = 0, binding = 1) readonly restrict buffer KFours { vec4 k_fours[]; };
+layout(set = 0, binding = 2) readonly restrict buffer VFours { vec4 v_fours[]; };
 
 void main()
 {

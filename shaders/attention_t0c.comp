@@ -11,8 +11,8 @@ layout(set = 0, binding = 1) readonly restrict buffer K { float k[]; };
 layout(set = 0, binding = 2) readonly restrict buffer V { float v[]; };
 layout(set = 0, binding = 5) restrict buffer Output { float o[]; };
 layout(set = 0, binding = 6) restrict buffer Lse { float lse[]; };
-layout(set = 0, binding = 7) readonly restrict buffer KFours { vec4 k_fours[]; };
-layout(set = 0, binding = 8) readonly restrict buffer VFours { vec4 v_fours[]; };
+layout(set = 0, binding = 1) readonly restrict buffer KFours { vec4 k_fours[]; };
+layout(set = 0, binding = 2) readonly restrict buffer VFours { vec4 v_fours[]; };
 
 const uint BLOCK = 16u; // keys between two looks at the largest score
 

@@ -107,7 +107,6 @@ typedef struct kernel {
     const char *shader;
     int64_t rows_of_threads; /* rows of invocations in a workgroup */
     uint32_t rows;           /* of an invocation */
-    bool lanes;              /* include/attention_lanes.glsl: binds what it walks over twice */
 } kernel;
 
 static void describe(const tuff_op_call *call, const tuff__attention_sizes *s, const window *w, const kernel *k,
@@ -188,7 +187,7 @@ enum { LANES_HEAD_SIZE = 64 };
 
 static kernel lanes_kernel(const char *shader)
 {
-    return (kernel){.shader = shader, .rows_of_threads = 16, .rows = 1, .lanes = true};
+    return (kernel){.shader = shader, .rows_of_threads = 16, .rows = 1};
 }
 
 static kernel tiled_kernel(const char *shader, int64_t elements)
@@ -220,9 +219,7 @@ tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *rec
         push.flags |= w.k > 0 ? TUFF_ATTENTION_CONTINUES : 0;
         dispatch.bindings[5] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
         dispatch.bindings[6] = bind_lse(call->outputs[1].slice, &s, &w, &push.row_base);
-        dispatch.bindings[7] = dispatch.bindings[TUFF__ATTENTION_K];
-        dispatch.bindings[8] = dispatch.bindings[TUFF__ATTENTION_V];
-        dispatch.binding_count = k.lanes ? 9 : 7;
+        dispatch.binding_count = 7;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
     } while (next_window(&w, &step, &s, false));
     return TUFF_SUCCESS;
@@ -287,9 +284,7 @@ tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__r
         push.flags |= w.q > 0 ? TUFF_ATTENTION_CONTINUES : 0;
         dispatch.bindings[8] = bind_k(call->outputs[0].slice, &s, &w, &push.k_base);
         dispatch.bindings[9] = bind_k(call->outputs[1].slice, &s, &w, &push.k_base);
-        dispatch.bindings[10] = dispatch.bindings[TUFF__ATTENTION_Q];
-        dispatch.bindings[11] = dispatch.bindings[TUFF__ATTENTION_DO];
-        dispatch.binding_count = k.lanes ? 12 : 10;
+        dispatch.binding_count = 10;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
     } while (next_window(&w, &step, &s, true));
     return TUFF_SUCCESS;
@@ -312,9 +307,7 @@ tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__re
         dispatch.group_count[0] = groups(w.q_count, &k);
         push.flags |= w.k > 0 ? TUFF_ATTENTION_CONTINUES : 0;
         dispatch.bindings[8] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
-        dispatch.bindings[9] = dispatch.bindings[TUFF__ATTENTION_K];
-        dispatch.bindings[10] = dispatch.bindings[TUFF__ATTENTION_V];
-        dispatch.binding_count = k.lanes ? 11 : 9;
+        dispatch.binding_count = 9;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
     } while (next_window(&w, &step, &s, false));
     return TUFF_SUCCESS;

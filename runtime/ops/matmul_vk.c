@@ -273,8 +273,8 @@ static tuff_status record_product(const tuff_op_call *call, tuff__recorder *reco
         .push_constants_size = sizeof d->push,
         .group_count = {(uint32_t)divide_up(p->n_count, k->tile_n), (uint32_t)divide_up(p->m_count, k->tile_m),
                         (uint32_t)p->batches * d->push.splits},
-        .bindings = {d->a, d->b, d->bias, d->residual, d->out, d->a, d->b},
-        .binding_count = 7,
+        .bindings = {d->a, d->b, d->bias, d->residual, d->out},
+        .binding_count = 5,
     };
     set_constants(&dispatch, call->params, d);
     return tuff__dispatch_record(recorder, call, &dispatch);
