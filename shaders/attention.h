@@ -39,5 +39,6 @@ TUFF_PUSH_CONSTANTS(attention_delta)
 #define TUFF_ATTENTION_DROPOUT 4
 #define TUFF_ATTENTION_ROWS 5  /* rows of an invocation */
 #define TUFF_ATTENTION_FOURS 6 /* t0c: rows may be read four elements at a time */
+#define TUFF_ATTENTION_DELTA_LANES 3 /* attention_delta: invocations that share a head of a query */
 
 #endif

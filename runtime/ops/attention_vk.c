@@ -231,6 +231,7 @@ tuff_status tuff__attention_delta_record(const tuff_op_call *call, tuff__recorde
     window step;
     TUFF_TRY(first_window(call, &s, false, &step));
     step.k_count = s.tk; /* there are no keys */
+    const uint32_t lanes = tuff__row_lanes(call->target, s.head_size);
     window w = step;
     do {
         struct tuff_push_attention_delta push = {
@@ -245,8 +246,10 @@ tuff_status tuff__attention_delta_record(const tuff_op_call *call, tuff__recorde
             .shader = "attention_delta",
             .push_constants = &push,
             .push_constants_size = sizeof push,
-            .local_size_x = 64,
-            .group_count = {tuff__groups_for(call->target, w.batches * w.q_count * s.heads, 64), 1, 1},
+            .constants = {[TUFF_ATTENTION_DELTA_LANES - 3] = lanes},
+            .constant_count = 1,
+            .group_count = {tuff__groups_for(call->target, w.batches * w.q_count * s.heads, TUFF__ROW_GROUP / lanes), 1,
+                            1},
             .bindings = {bind_q(call->inputs[0].slice, &s, &w, &push.q_base),
                          bind_q(call->inputs[1].slice, &s, &w, &push.q_base),
                          bind_lse(call->outputs[0].slice, &s, &w, &push.row_base)},
