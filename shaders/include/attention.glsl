@@ -20,6 +20,14 @@ shared float row_tile[THREADS_R * MAX_ROWS * STRIDE];
 shared float column_tile[TILE_COLUMNS * STRIDE];
 shared float weights[THREADS_R * MAX_ROWS * WEIGHT_STRIDE];
 
+uint my_batch() { return gl_WorkGroupID.z; }
+uint my_head() { return gl_WorkGroupID.y; }
+uint first_row() { return gl_WorkGroupID.x * TILE_ROWS; } // of the window
+// Where this head starts in q and its like, in k and its like, in the log-sum-exps.
+uint q_start() { return push.q_base + my_batch() * push.tq * push.channels + my_head() * head_size; }
+uint k_start() { return push.k_base + my_batch() * push.tk * push.channels + my_head() * head_size; }
+uint row_start() { return push.row_base + (my_batch() * push.heads + my_head()) * push.tq; }
+
 uint my_row() { return gl_LocalInvocationID.x / THREADS_C * ROWS; }      // of the tile; ROWS of them
 uint my_column() { return gl_LocalInvocationID.x % THREADS_C * COLUMNS; } // COLUMNS of them
 uint my_element() { return gl_LocalInvocationID.x % THREADS_C; }          // of each CHUNK_SHARE group of a chunk
@@ -32,6 +40,21 @@ uint my_element() { return gl_LocalInvocationID.x % THREADS_C; }          // of 
         TILE[fetch_row * STRIDE + slot % CHUNK] =                                                                      \
             inside ? BUFFER[(START) + ((FIRST) + fetch_row) * push.channels + fetch_d] : 0.0;                          \
     }
+
+void clear(out float values[ROWS][COLUMNS])
+{
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+        [[unroll]] for (uint c = 0u; c < COLUMNS; c++)
+            values[r][c] = 0.0;
+}
+
+// What add_weighted will read.
+void keep_weights(float values[ROWS][COLUMNS])
+{
+    [[unroll]] for (uint r = 0u; r < ROWS; r++)
+        [[unroll]] for (uint c = 0u; c < COLUMNS; c++)
+            weights[(my_row() + r) * WEIGHT_STRIDE + my_column() + c] = values[r][c];
+}
 
 // Adds the product of the two tiles' chunks.
 void add_product(inout float products[ROWS][COLUMNS])
