@@ -17,8 +17,8 @@ typedef struct tuff__comparison {
 } tuff__comparison;
 
 /* Holds `got` against call->outputs[output].data, which the reference computed from call->inputs' data. Element i is right
- * when |got - want| <= op->allowance·2^-23·(|want| + magnitude[i]), or both are the same infinity; NaN is never right. A
- * magnitude is at least 2^-100, so that flushing to zero is right. Errors: memory. */
+ * when |got - want| <= op->allowance·2^-23·(|want| + magnitude[i]), or both are the same infinity; NaN is never right.
+ * A magnitude is at least 2^-100, so that flushing to zero is right. Errors: memory. */
 tuff_status tuff__compare_output(const tuff_op_call *call, uint32_t output, const void *got,
                                  tuff__comparison *out_comparison);
 

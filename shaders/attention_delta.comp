@@ -1,6 +1,6 @@
 // attention_delta: delta[b, h, i] = o[b, i, h]·do[b, i, h].
-// Grid: workgroups of 128/LANES heads of queries, LANES invocations each, striding over the rest; consecutive ones take the
-// heads of one query.
+// Grid: workgroups of 128/LANES heads of queries, LANES invocations each, striding over the rest; consecutive ones take
+// the heads of one query.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -1,7 +1,7 @@
 /*
- * blas_stub.c: stands for the CBLAS in runs of test_blas. As one built with OpenMP, whose product is NaN unless the calling
- * thread has set its number of threads to 1, and which fails the process that leaves it so; or, without TUFF_STUB_OPENMP,
- * as a library without cblas_sgemm.
+ * blas_stub.c: stands for the CBLAS in runs of test_blas. As one built with OpenMP, whose product is NaN unless the
+ * calling thread has set its number of threads to 1, and which fails the process that leaves it so; or, without
+ * TUFF_STUB_OPENMP, as a library without cblas_sgemm.
  */
 #include <math.h>
 #include <stdio.h>

@@ -524,7 +524,7 @@ static void test_nan(void **state)
     }
 }
 
-/* -- more elements than a 32-bit position can tell apart ---------------------------------------------------------------- */
+/* -- more elements than a 32-bit position can tell apart ----------------------------------------------------------- */
 
 static void check_refused(const tuff_op_desc *op, const tuff_shape *first, const tuff_shape *second, const void *params)
 {

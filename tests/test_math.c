@@ -71,7 +71,8 @@ static double exact_rsqrt(double x)
     return 1.0 / sqrt(x);
 }
 
-/* A numerator of any digits, either sign and an exponent within 2^±16 for each denominator; math_check.comp has the same. */
+/* A numerator of any digits, either sign and an exponent within 2^±16 for each denominator; math_check.comp has the
+ * same. */
 static float numerator_of(float x)
 {
     const uint32_t hash = tuff__bits_of(x) * 2654435761U;

@@ -179,8 +179,8 @@ static int order_sizes(const void *a, const void *b)
 }
 
 /* The element of median size among those that are not 0: half of its fellows are smaller, which the root of their mean
- * square, led by a few large ones, would not say. Of the first half, because the batch's first row is full: no mask hides
- * it. */
+ * square, led by a few large ones, would not say. Of the first half, because the batch's first row is full: no mask
+ * hides it. */
 static size_t median(const float *x, size_t all)
 {
     const size_t count = (all + 1) / 2;

@@ -350,8 +350,8 @@ static void add_scaled_absolute(double *sums, double factor, const float *row, i
         sums[d] += factor * fabs((double)row[d]);
 }
 
-/* A score's rounding error, in units of 2^-23, is at most about its bound; a probability's relative error is the score's
- * absolute one and that of exp. The row's total rounds by the mean of those, and so does the log-sum-exp. */
+/* A score's rounding error, in units of 2^-23, is at most about its bound; a probability's relative error is the
+ * score's absolute one and that of exp. The row's total rounds by the mean of those, and so does the log-sum-exp. */
 static double row_error(const head *x, int64_t i, double lse, double sums[TUFF__ATTENTION_MAX_HEAD_SIZE])
 {
     const tuff__attention_sizes *s = &x->mask.sizes;

@@ -223,11 +223,13 @@ static row_sums sum_row(const tuff_op_call *call, int64_t row, int64_t columns)
     return sums;
 }
 
-/* The mean rounds by mean |s|, and all of the row moves with it: first order in y, second in the variance, where an error
- * of δ adds (δ·rstd)²/2 of it, and 8²·2^-46/2 is 4·2^-23 of the 8·2^-23 allowed. s itself is one rounded addition. */
+/* The mean rounds by mean |s|, and all of the row moves with it: first order in y, second in the variance, where an
+ * error of δ adds (δ·rstd)²/2 of it, and 8²·2^-46/2 is 4·2^-23 of the 8·2^-23 allowed. s itself is one rounded
+ * addition. */
 static void layer_norm_magnitude(const tuff_op_call *call, uint32_t output, float *out)
 {
-    const int64_t rows = tuff__shape_rows(&call->inputs[X].shape), columns = tuff__shape_columns(&call->inputs[X].shape);
+    const int64_t rows = tuff__shape_rows(&call->inputs[X].shape);
+    const int64_t columns = tuff__shape_columns(&call->inputs[X].shape);
     const float *weight = call->inputs[WEIGHT].data, *bias = call->inputs[BIAS].data;
     for (int64_t r = 0; r < rows; r++) {
         const row_sums sums = sum_row(call, r, columns);
@@ -382,7 +384,7 @@ static tuff_status backward_record(const tuff_op_call *call, tuff__recorder *rec
     return TUFF_SUCCESS;
 }
 
-/* |dy·n| or |dy·weight·n| and its like: what the sums of both gradients are made of. */
+/* n, of which the sums of both gradients are made. */
 static double normalised(const tuff_op_call *call, uint32_t mean_input, uint32_t rstd_input, int64_t row, int64_t i)
 {
     const float *s = call->inputs[0].data, *mean = call->inputs[mean_input].data, *rstd = call->inputs[rstd_input].data;

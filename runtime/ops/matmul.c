@@ -156,8 +156,8 @@ static vector_size size_of(const float *x, int64_t length, int64_t step)
     return size;
 }
 
-/* The sum's size as far as it matters, from the result: where an activation is not its argument it is flat, and |p·act'(p)|
- * is below |act(p)| + 1/2 for all of them. */
+/* The sum's size as far as it matters, from the result: where an activation is not its argument it is flat, and
+ * |p·act'(p)| is below |act(p)| + 1/2 for all of them. */
 static double sum_size(const tuff__matmul_params *params, double want, double bias, double residual)
 {
     return fabs(want - residual) + fabs(bias) + (params->activation == TUFF_ACTIVATION_NONE ? 0 : 0.5);
@@ -165,9 +165,9 @@ static double sum_size(const tuff__matmul_params *params, double want, double bi
 
 /* An addition rounds by up to half a unit of the sum so far, so by 0.29 units in the root mean square, up or down by
  * chance: the error of k additions is 0.29·√k·2^-23 of the sums so far. Those are as large as the root of the terms'
- * squares when signs alternate by chance or one term outweighs the rest, and as the result when they do not: √k/4 of both,
- * times the allowance of 4, is 3.4 times the worst root mean square. Measured: 0.28·√k of the former (MiniLM, one of whose
- * channels is a hundred times its fellows), 0.15·√k of the latter.
+ * squares when signs alternate by chance or one term outweighs the rest, and as the result when they do not: √k/4 of
+ * both, times the allowance of 4, is 3.4 times the worst root mean square. Measured: 0.28·√k of the former (MiniLM, one
+ * of whose channels is a hundred times its fellows), 0.15·√k of the latter.
  * sqrt(sum (a·b)²) is at most the norm of the one times the largest of the other. */
 static void magnitude_columns(const tuff_op_call *call, const tuff__matmul_sizes *s, int64_t batch, int64_t first,
                               int64_t count, float *out)

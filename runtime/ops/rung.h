@@ -10,7 +10,8 @@ static inline bool tuff__rung_t0(const tuff__target *target)
     return true;
 }
 
-/* Not on a processor: shared memory and barriers cost there, and compiling and timing it to learn that takes seconds. */
+/* Not on a processor: shared memory and barriers cost there, and compiling and timing it to learn that takes
+ * seconds. */
 static inline bool tuff__rung_t1(const tuff__target *target)
 {
     return !target->software && target->max_workgroup_invocations >= 256 && target->max_shared_memory_size >= 32768;

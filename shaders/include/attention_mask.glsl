@@ -18,7 +18,8 @@ bool has_flag(uint flag)
 layout(set = 0, binding = LENGTHS_BINDING) readonly restrict buffer Lengths { int key_lengths[]; };
 layout(set = 0, binding = LENGTHS_BINDING + 1) readonly restrict buffer Step { uint step_parameters[]; };
 
-const float NOTHING_SEEN = -3.402823466e38; // a query's largest score before its first key: no score is below, but -infinity
+// A query's largest score before its first key: no score is below, but -infinity.
+const float NOTHING_SEEN = -3.402823466e38;
 
 // Query i (of all) sees the keys [0, this) of batch `batch` (of the dispatch).
 uint visible_keys(uint batch, uint i)
@@ -63,14 +64,14 @@ uint first_seeing(uint row)
     return uint(max(int(push.first_k + row) - int(push.tk) + int(push.tq) - int(push.first_q), 0));
 }
 
-// A row's state between windows of keys is o, complete, and its log-sum-exp: what it has for a sum of its own scale.
+// Between windows of keys a row's state is its o, already divided, and its log-sum-exp: a sum of 1, or 0 before any key.
 float total_of(float stored_lse)
 {
     return stored_lse == NOTHING_SEEN ? 0.0 : 1.0; // a NaN is a sum
 }
 
-// What a row's sums are divided by: 0 stands for no key, unless there were keys whose scores were all -infinity, which is
-// NaN as in the reference.
+// What a row's sums are multiplied by in the end: 0 where there was no key, NaN, as in the reference, where there were
+// some whose scores were all -infinity.
 float inverse_of(float total, uint batch, uint row)
 {
     if (total != 0.0 || !has_flag(TUFF_ATTENTION_LAST))

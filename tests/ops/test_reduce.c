@@ -16,7 +16,8 @@
         {.inputs = {S2(5, 257)}, DIM(1)}, {.inputs = {S3(5, 7, 9)}, DIM(0)}, {.inputs = {S3(5, 7, 9)}, DIM(1)},        \
         {.inputs = {S3(5, 7, 9)}, DIM(2)}, {.inputs = {S4(2, 3, 5, 7)}, DIM(1)},                                       \
         {.inputs = {S4(2, 3, 5, 7)}, DIM(2)}, {.inputs = {S4(2, 3, 1, 7)}, DIM(2)},                                    \
-        {.inputs = {S2(1031, 3)}, DIM(0), SLOW}, {.inputs = {S2(2051, 129)}, DIM(0), SLOW, .too_large_when_split = true},                            \
+        {.inputs = {S2(1031, 3)}, DIM(0), SLOW},                                                                       \
+        {.inputs = {S2(2051, 129)}, DIM(0), SLOW, .too_large_when_split = true},                                       \
         {.inputs = {S1(100003)}, DIM(0), SLOW}, {.inputs = {S2(3, 20011)}, DIM(1), SLOW},                              \
         {.inputs = {S3(2, 10007, 5)}, DIM(1), SLOW}, {.inputs = {S3(4, 32, 384)}, DIM(1), SLOW},                       \
         {.inputs = {S2(300, 384)}, DIM(0), SLOW}, {.inputs = {S2(700, 100)}, DIM(1), SLOW},                            \
@@ -33,7 +34,8 @@ static const float ties[] = {1, 3, 3, 2, 2, 1, 2, 2, 0, 0, 0, 0, -1, -5, -1, -2,
         {.inputs = {TIES}, DIM(1), KINK}, {.inputs = {TIES}, DIM(2), KINK}, {.inputs = {S2(31, 33)}, DIM(0), KINK},    \
         {.inputs = {S2(31, 33)}, DIM(1), KINK}, {.inputs = {S2(3, 65)}, DIM(1), KINK},                                 \
         {.inputs = {S2(5, 257)}, DIM(1), KINK}, {.inputs = {S4(2, 3, 5, 7)}, DIM(2), KINK},                            \
-        {.inputs = {S4(2, 3, 5, 7)}, DIM(0), KINK}, {.inputs = {S2(2051, 129)}, DIM(0), KINK, .too_large_when_split = true},                         \
+        {.inputs = {S4(2, 3, 5, 7)}, DIM(0), KINK},                                                                    \
+        {.inputs = {S2(2051, 129)}, DIM(0), KINK, .too_large_when_split = true},                                       \
         {.inputs = {S1(100003)}, DIM(0), KINK}, {.inputs = {S2(3, 20011)}, DIM(1), KINK},                              \
         {.inputs = {S3(2, 10007, 5)}, DIM(1), KINK}, {.inputs = {S3(4, 32, 384)}, DIM(1), KINK},                       \
         {.inputs = {{.shape = {2, {5, 300}}, .fill = TUFF__FILL_POSITIVE, .mean = -9}}, DIM(1), KINK}
