@@ -1,7 +1,7 @@
 /* compare.c: owns the rule by which a result is right. */
 #include "compare.h"
 
-#include "../alloc.h"
+#include "alloc.h"
 
 #include <math.h>
 #include <stdio.h>
