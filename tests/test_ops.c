@@ -258,15 +258,6 @@ static void compare_outputs(tuff_graph *graph, case_data *data, const tuff_tenso
     }
 }
 
-/* Whether the device was told to run a rung that is not meant for its kind; it may refuse. */
-static bool insists_in_vain(const tuff_op_desc *op, const tuff__target *target)
-{
-    for (uint32_t v = 0; v < op->variant_count && target->kernel_variant; v++)
-        if (!strcmp(op->variants[v].name, target->kernel_variant))
-            return !op->variants[v].supported(target);
-    return false;
-}
-
 static void test_on_device(case_data *data, const test_device *device, size_t index)
 {
     if (device->device->target.max_dispatch_flops == SHORT_DISPATCH && !data->call.op->variants)
@@ -278,7 +269,7 @@ static void test_on_device(case_data *data, const test_device *device, size_t in
         status = build_and_run(graph, data, outputs);
     const tuff__target *target = &device->device->target;
     const bool too_large = target->max_storage_buffer_range <= SPLIT_RANGE && data->test->too_large_when_split;
-    const bool may_refuse = too_large || insists_in_vain(data->call.op, target);
+    const bool may_refuse = too_large || tuff__check_insists_in_vain(data->call.op, target);
     if (may_refuse && status == TUFF_ERROR_FEATURE_NOT_PRESENT)
         skipped++;
     else if (status != TUFF_SUCCESS || too_large)
