@@ -7,7 +7,7 @@
 
 #include "op.h"
 
-enum { TUFF__MAX_BINDINGS = 10, TUFF__MAX_CONSTANTS = 16 };
+enum { TUFF__MAX_BINDINGS = 8, TUFF__MAX_CONSTANTS = 16 };
 
 typedef struct tuff__recorder tuff__recorder;
 

@@ -14,7 +14,8 @@ struct tuff_push_attention {
     tuff_uint first_k, k_count;
     tuff_uint first_batch;
     tuff_uint q_base, k_base;          /* of q, do, o, dq; of k, v, dk, dv: equal shapes, equal windows */
-    tuff_uint row_base, lengths_base;  /* of lse and delta [B, H, Tq]; of key_lengths */
+    tuff_uint row_base;                /* of lse [B, H, Tq], or of the pairs that attention_pack made of it */
+    tuff_uint lengths_base;            /* of key_lengths */
     tuff_float scale, keep_scale;
     tuff_uint threshold, site;         /* of dropout */
     tuff_uint flags;                   /* TUFF_ATTENTION_CAUSAL, ... */
@@ -27,6 +28,14 @@ struct tuff_push_attention_delta {
     tuff_uint q_base, row_base; /* of o and do; of delta */
 };
 TUFF_PUSH_CONSTANTS(attention_delta)
+
+struct tuff_push_attention_pack {
+    tuff_uint count;      /* pairs */
+    tuff_uint mark_count; /* 0 where an earlier dispatch has written them */
+    tuff_uint tk, has_lengths, has_step;
+};
+TUFF_PUSH_CONSTANTS(attention_pack)
+#define TUFF_ATTENTION_FIRST_LENGTH 4u /* in marks: three step parameters and a word of padding come before */
 
 /* Bits of flags. What changes no loop is not a specialization constant: each of those is a pipeline to compile. */
 #define TUFF_ATTENTION_CAUSAL 1u

@@ -9,17 +9,16 @@
 #define THREADS_C 16u
 #define COLUMNS 2u
 #define CHUNK 32u
-#define LENGTHS_BINDING 6
+#define MARKS_BINDING 5
 #include "include/attention.glsl"
 
 layout(set = 0, binding = 0) readonly restrict buffer Q { float q[]; };
 layout(set = 0, binding = 1) readonly restrict buffer K { float k[]; };
 layout(set = 0, binding = 2) readonly restrict buffer V { float v[]; };
 layout(set = 0, binding = 3) readonly restrict buffer DOutput { float dout[]; };
-layout(set = 0, binding = 4) readonly restrict buffer Lse { float lse[]; };
-layout(set = 0, binding = 5) readonly restrict buffer Delta { float delta[]; };
-layout(set = 0, binding = 8) restrict buffer DK { float dk[]; };
-layout(set = 0, binding = 9) restrict buffer DV { float dv[]; };
+layout(set = 0, binding = 4) readonly restrict buffer Pairs { vec2 pairs[]; }; // (lse, delta): attention_pack
+layout(set = 0, binding = 6) restrict buffer DK { float dk[]; };
+layout(set = 0, binding = 7) restrict buffer DV { float dv[]; };
 
 void begin(out float k_sums[ROWS][SHARE], out float v_sums[ROWS][SHARE])
 {
@@ -64,8 +63,7 @@ void weigh(uint start, inout float p[ROWS][COLUMNS], inout float ds[ROWS][COLUMN
         const uint query = start + my_column() + c, i = push.first_q + query;
         const bool inside = query < push.q_count;
         const uint visible = inside ? visible_keys(my_batch(), i) : 0u;
-        const float row_lse = inside ? lse[row_start() + query] : 0.0;
-        const float row_delta = inside ? delta[row_start() + query] : 0.0;
+        const vec2 pair = inside ? pairs[row_start() + query] : vec2(0.0);
         uvec4 words = uvec4(0u);
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
             const uint row = first_row() + my_row() + r, key = push.first_k + row;
@@ -73,8 +71,8 @@ void weigh(uint start, inout float p[ROWS][COLUMNS], inout float ds[ROWS][COLUMN
                 words = random_words(my_batch(), my_head(), i, key / 4u);
             const float keep = has_dropout ? keep_factor(words, key) : 1.0;
             const bool seen = row < push.k_count && key < visible;
-            const float probability = seen ? tuff_exp(push.scale * p[r][c] - row_lse) : 0.0;
-            ds[r][c] = probability * (keep * ds[r][c] - row_delta);
+            const float probability = seen ? tuff_exp(push.scale * p[r][c] - pair.x) : 0.0;
+            ds[r][c] = probability * (keep * ds[r][c] - pair.y);
             p[r][c] = keep * probability;
         }
     }

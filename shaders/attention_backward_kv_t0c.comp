@@ -4,17 +4,16 @@
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#define LENGTHS_BINDING 6
+#define MARKS_BINDING 5
 #include "include/attention_lanes.glsl"
 
 layout(set = 0, binding = 0) readonly restrict buffer Q { float q[]; };
 layout(set = 0, binding = 1) readonly restrict buffer K { float k[]; };
 layout(set = 0, binding = 2) readonly restrict buffer V { float v[]; };
 layout(set = 0, binding = 3) readonly restrict buffer DOutput { float dout[]; };
-layout(set = 0, binding = 4) readonly restrict buffer Lse { float lse[]; };
-layout(set = 0, binding = 5) readonly restrict buffer Delta { float delta[]; };
-layout(set = 0, binding = 8) restrict buffer DK { float dk[]; };
-layout(set = 0, binding = 9) restrict buffer DV { float dv[]; };
+layout(set = 0, binding = 4) readonly restrict buffer Pairs { vec2 pairs[]; }; // (lse, delta): attention_pack
+layout(set = 0, binding = 6) restrict buffer DK { float dk[]; };
+layout(set = 0, binding = 7) restrict buffer DV { float dv[]; };
 layout(set = 0, binding = 0) readonly restrict buffer QFours { vec4 q_fours[]; };
 layout(set = 0, binding = 3) readonly restrict buffer DOutputFours { vec4 dout_fours[]; };
 
@@ -52,9 +51,10 @@ void main()
         }
         const float score = (scores.x + scores.y) + (scores.z + scores.w);
         const float gradient = (gradients.x + gradients.y) + (gradients.z + gradients.w);
-        const float p = key < visible_keys(batch, i) ? tuff_exp(score - lse[row_start + query]) : 0.0;
+        const vec2 pair = pairs[row_start + query];
+        const float p = key < visible_keys(batch, i) ? tuff_exp(score - pair.x) : 0.0;
         const float keep = has_dropout ? keep_factor(random_words(batch, head, i, key / 4u), key) : 1.0;
-        const float ds = p * (keep * gradient - delta[row_start + query]), dropped = keep * p;
+        const float ds = p * (keep * gradient - pair.y), dropped = keep * p;
         [[unroll]] for (uint f = 0u; f < FOURS; f++) {
             k_sums[f] += ds * queries[f];
             v_sums[f] += dropped * outputs[f];

@@ -8,16 +8,15 @@
 #define THREADS_C 16u
 #define COLUMNS 2u
 #define CHUNK 32u
-#define LENGTHS_BINDING 6
+#define MARKS_BINDING 5
 #include "include/attention.glsl"
 
 layout(set = 0, binding = 0) readonly restrict buffer Q { float q[]; };
 layout(set = 0, binding = 1) readonly restrict buffer K { float k[]; };
 layout(set = 0, binding = 2) readonly restrict buffer V { float v[]; };
 layout(set = 0, binding = 3) readonly restrict buffer DOutput { float dout[]; };
-layout(set = 0, binding = 4) readonly restrict buffer Lse { float lse[]; };
-layout(set = 0, binding = 5) readonly restrict buffer Delta { float delta[]; };
-layout(set = 0, binding = 8) restrict buffer DQ { float dq[]; };
+layout(set = 0, binding = 4) readonly restrict buffer Pairs { vec2 pairs[]; }; // (lse, delta): attention_pack
+layout(set = 0, binding = 6) restrict buffer DQ { float dq[]; };
 
 void begin(out float sums[ROWS][SHARE])
 {
@@ -58,8 +57,7 @@ void weigh(uint start, float p[ROWS][COLUMNS], inout float ds[ROWS][COLUMNS])
 {
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
         const uint row = first_row() + my_row() + r, visible = visible_in_window(my_batch(), row);
-        const float row_lse = row < push.q_count ? lse[row_start() + row] : 0.0;
-        const float row_delta = row < push.q_count ? delta[row_start() + row] : 0.0;
+        const vec2 pair = row < push.q_count ? pairs[row_start() + row] : vec2(0.0);
         uvec4 words = uvec4(0u);
         const uint key = push.first_k + start + my_column(); // all COLUMNS of them in one block of four
         if (has_dropout)
@@ -67,8 +65,8 @@ void weigh(uint start, float p[ROWS][COLUMNS], inout float ds[ROWS][COLUMNS])
         [[unroll]] for (uint c = 0u; c < COLUMNS; c++) {
             const float keep = has_dropout ? keep_factor(words, key + c) : 1.0;
             const bool seen = start + my_column() + c < visible;
-            const float probability = seen ? tuff_exp(push.scale * p[r][c] - row_lse) : 0.0;
-            ds[r][c] = probability * (keep * ds[r][c] - row_delta);
+            const float probability = seen ? tuff_exp(push.scale * p[r][c] - pair.x) : 0.0;
+            ds[r][c] = probability * (keep * ds[r][c] - pair.y);
         }
     }
 }

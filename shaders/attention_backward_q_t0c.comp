@@ -3,16 +3,15 @@
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#define LENGTHS_BINDING 6
+#define MARKS_BINDING 5
 #include "include/attention_lanes.glsl"
 
 layout(set = 0, binding = 0) readonly restrict buffer Q { float q[]; };
 layout(set = 0, binding = 1) readonly restrict buffer K { float k[]; };
 layout(set = 0, binding = 2) readonly restrict buffer V { float v[]; };
 layout(set = 0, binding = 3) readonly restrict buffer DOutput { float dout[]; };
-layout(set = 0, binding = 4) readonly restrict buffer Lse { float lse[]; };
-layout(set = 0, binding = 5) readonly restrict buffer Delta { float delta[]; };
-layout(set = 0, binding = 8) restrict buffer DQ { float dq[]; };
+layout(set = 0, binding = 4) readonly restrict buffer Pairs { vec2 pairs[]; }; // (lse, delta): attention_pack
+layout(set = 0, binding = 6) restrict buffer DQ { float dq[]; };
 layout(set = 0, binding = 1) readonly restrict buffer KFours { vec4 k_fours[]; };
 layout(set = 0, binding = 2) readonly restrict buffer VFours { vec4 v_fours[]; };
 
@@ -25,7 +24,7 @@ void main()
     const uint row_at = push.row_base + (batch * push.heads + head) * push.tq + here;
     const uint visible = visible_in_window(batch, row);
     const uint end = visible_in_window(batch, min(first_row + LANES, push.q_count) - 1u);
-    const float row_lse = lse[row_at], row_delta = delta[row_at];
+    const vec2 pair = pairs[row_at];
 
     vec4 own[FOURS], own_gradient[FOURS], sums[FOURS];
     [[unroll]] for (uint f = 0u; f < FOURS; f++) {
@@ -52,8 +51,8 @@ void main()
                 words = random_words(batch, head, push.first_q + here, key / 4u);
             gradient *= keep_factor(words, key);
         }
-        const float p = tuff_exp((scores.x + scores.y) + (scores.z + scores.w) - row_lse);
-        const float ds = j < visible ? p * (gradient - row_delta) : 0.0;
+        const float p = tuff_exp((scores.x + scores.y) + (scores.z + scores.w) - pair.x);
+        const float ds = j < visible ? p * (gradient - pair.y) : 0.0;
         [[unroll]] for (uint f = 0u; f < FOURS; f++)
             sums[f] += ds * keys[f];
     }

@@ -489,8 +489,10 @@ static uint64_t one_matrix(const tuff_op_call *call, const tuff__target *target)
     return tuff__attention_cpu_workspace(call, target, 1);
 }
 
-static uint64_t two_matrices(const tuff_op_call *call, const tuff__target *target)
+static uint64_t backward_workspace(const tuff_op_call *call, const tuff__target *target)
 {
+    if (target->backend == TUFF_BACKEND_VULKAN)
+        return tuff__attention_vk_workspace(call);
     return tuff__attention_cpu_workspace(call, target, 2);
 }
 
@@ -602,7 +604,7 @@ const tuff_op_desc tuff__op_attention_backward_kv = {
     .output_count = 2,
     .allowance = 4,
     .infer = backward_kv_infer,
-    .workspace = two_matrices,
+    .workspace = backward_workspace,
     .compute = backward_kv_compute,
     .compute_fast = tuff__attention_backward_kv_compute_fast,
     .record = tuff__attention_backward_kv_record,
@@ -620,7 +622,7 @@ const tuff_op_desc tuff__op_attention_backward_q = {
     .output_count = 1,
     .allowance = 4,
     .infer = backward_q_infer,
-    .workspace = two_matrices,
+    .workspace = backward_workspace,
     .compute = backward_q_compute,
     .compute_fast = tuff__attention_backward_q_compute_fast,
     .record = tuff__attention_backward_q_record,

@@ -85,6 +85,7 @@ void tuff__attention_backward_kv_compute_fast(const tuff_op_call *call);
 void tuff__attention_backward_q_compute_fast(const tuff_op_call *call);
 
 /* attention_vk.c */
+uint64_t tuff__attention_vk_workspace(const tuff_op_call *call); /* of the backward operators */
 tuff_status tuff__attention_record(const tuff_op_call *call, struct tuff__recorder *recorder);
 tuff_status tuff__attention_delta_record(const tuff_op_call *call, struct tuff__recorder *recorder);
 tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, struct tuff__recorder *recorder);

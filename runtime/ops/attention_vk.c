@@ -22,7 +22,7 @@ typedef struct window {
 static tuff_status fit_bindings(const tuff_op_call *call, const tuff__attention_sizes *s, window *out)
 {
     const int64_t limit = tuff__window_limit(call->target);
-    const int64_t largest = tuff__max_i64(tuff__max_i64(s->tq, s->tk) * s->channels, s->heads * s->tq);
+    const int64_t largest = tuff__max_i64(tuff__max_i64(s->tq, s->tk) * s->channels, 2 * s->heads * s->tq);
     *out = (window){
         .batches = tuff__min_i64(s->batch, call->target->max_workgroup_count[2]), .q_count = s->tq, .k_count = s->tk};
     if (largest <= limit) {
@@ -32,8 +32,8 @@ static tuff_status fit_bindings(const tuff_op_call *call, const tuff__attention_
     const int64_t rows = limit / s->channels / 4 * 4; /* the random words of four keys stay together */
     if (rows == 0)
         return tuff__fail_window(call, "four rows", 4 * s->channels);
-    if (s->heads * s->tq > limit)
-        return tuff__fail_window(call, "one batch's log-sum-exp", s->heads * s->tq);
+    if (2 * s->heads * s->tq > limit)
+        return tuff__fail_window(call, "one batch's log-sum-exp and its delta", 2 * s->heads * s->tq);
     out->batches = 1;
     out->q_count = tuff__min_i64(s->tq, rows);
     out->k_count = tuff__min_i64(s->tk, rows);
@@ -129,9 +129,8 @@ static void describe(const tuff_op_call *call, const tuff__attention_sizes *s, c
         .threshold = has_dropout ? tuff__dropout_threshold(params->dropout) : 0,
         .site = params->site,
     };
-    const uint32_t lengths = tuff__attention_lengths_input(call);
     push->flags = (params->causal ? TUFF_ATTENTION_CAUSAL : 0) |
-                  (tuff__call_has(call, lengths) ? TUFF_ATTENTION_LENGTHS : 0) |
+                  (tuff__call_has(call, tuff__attention_lengths_input(call)) ? TUFF_ATTENTION_LENGTHS : 0) |
                   (w->k + w->k_count == s->tk ? TUFF_ATTENTION_LAST : 0);
     *dispatch = (tuff__dispatch){
         .shader = k->shader,
@@ -147,13 +146,14 @@ static void describe(const tuff_op_call *call, const tuff__attention_sizes *s, c
     dispatch->bindings[0] = bind_q(call->inputs[TUFF__ATTENTION_Q].slice, s, w, &push->q_base);
     dispatch->bindings[1] = bind_k(call->inputs[TUFF__ATTENTION_K].slice, s, w, &push->k_base);
     dispatch->bindings[2] = bind_k(call->inputs[TUFF__ATTENTION_V].slice, s, w, &push->k_base);
-    /* Never touched unless they are there. */
-    dispatch->bindings[lengths] = dispatch->bindings[lengths + 1] = dispatch->bindings[1];
-    if (tuff__call_has(call, lengths))
-        dispatch->bindings[lengths] =
-            tuff__window(call->inputs[lengths].slice, w->batch, w->batches, &push->lengths_base);
-    if (has_dropout)
-        dispatch->bindings[lengths + 1] = call->inputs[lengths + 1].slice;
+}
+
+/* The first `words` of an optional input; where it is not there some other memory, which is never touched. */
+static tuff__slice optional(const tuff_op_call *call, uint32_t input, int64_t words)
+{
+    const bool there = tuff__call_has(call, input);
+    return tuff__slice_part(call->inputs[there ? input : TUFF__ATTENTION_LSE].slice, 0,
+                            there ? (uint64_t)words * sizeof(uint32_t) : sizeof(uint32_t));
 }
 
 static uint32_t groups(int64_t rows, const kernel *k)
@@ -217,6 +217,12 @@ tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *rec
         describe(call, &s, &w, &k, &push, &dispatch);
         dispatch.group_count[0] = groups(w.q_count, &k);
         push.flags |= w.k > 0 ? TUFF_ATTENTION_CONTINUES : 0;
+        dispatch.bindings[3] = tuff__call_has(call, TUFF__ATTENTION_LENGTHS)
+                                   ? tuff__window(call->inputs[TUFF__ATTENTION_LENGTHS].slice, w.batch, w.batches,
+                                                  &push.lengths_base)
+                                   : dispatch.bindings[1]; /* never touched */
+        dispatch.bindings[4] = tuff__call_has(call, TUFF__ATTENTION_STEP) ? call->inputs[TUFF__ATTENTION_STEP].slice
+                                                                          : dispatch.bindings[1];
         dispatch.bindings[5] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
         dispatch.bindings[6] = bind_lse(call->outputs[1].slice, &s, &w, &push.row_base);
         dispatch.binding_count = 7;
@@ -260,12 +266,77 @@ tuff_status tuff__attention_delta_record(const tuff_op_call *call, tuff__recorde
     return TUFF_SUCCESS;
 }
 
+/* -- what the backward kernels read of queries and batches: attention_pack.comp ---------------------------------------- */
+
+static int64_t pair_count(const tuff__attention_sizes *s)
+{
+    return s->batch * s->heads * s->tq;
+}
+
+/* Bytes; the marks follow. */
+static uint64_t pairs_size(const tuff__attention_sizes *s)
+{
+    const uint64_t size = (uint64_t)pair_count(s) * 2 * sizeof(float);
+    return (size + TUFF__ALIGNMENT - 1) / TUFF__ALIGNMENT * TUFF__ALIGNMENT;
+}
+
+static uint64_t marks_size(const tuff__attention_sizes *s)
+{
+    return ((uint64_t)s->batch + TUFF_ATTENTION_FIRST_LENGTH) * sizeof(uint32_t);
+}
+
+uint64_t tuff__attention_vk_workspace(const tuff_op_call *call)
+{
+    const tuff__attention_sizes s = tuff__attention_sizes_of(call);
+    return pairs_size(&s) + marks_size(&s);
+}
+
+static tuff__slice marks_of(const tuff_op_call *call, const tuff__attention_sizes *s)
+{
+    return tuff__slice_part(call->workspace_slice, pairs_size(s), marks_size(s));
+}
+
+static tuff_status pack(const tuff_op_call *call, const tuff__attention_sizes *s, tuff__recorder *recorder)
+{
+    const int64_t all = pair_count(s), limit = tuff__window_limit(call->target) / 2 / ROWS_STEP * ROWS_STEP;
+    const int64_t marks = (int64_t)(marks_size(s) / sizeof(uint32_t));
+    if (marks > tuff__window_limit(call->target))
+        return tuff__fail_window(call, "the key lengths", marks);
+    for (int64_t first = 0; first < all; first += limit) {
+        const int64_t count = tuff__min_i64(limit, all - first);
+        const uint64_t begin = (uint64_t)first * sizeof(float), size = (uint64_t)count * sizeof(float);
+        const struct tuff_push_attention_pack push = {
+            .count = (uint32_t)count,
+            .mark_count = first == 0 ? (uint32_t)marks : 0,
+            .tk = (uint32_t)s->tk,
+            .has_lengths = tuff__call_has(call, TUFF__ATTENTION_BACKWARD_LENGTHS),
+            .has_step = tuff__call_has(call, TUFF__ATTENTION_BACKWARD_STEP),
+        };
+        const tuff__dispatch dispatch = {
+            .shader = "attention_pack",
+            .push_constants = &push,
+            .push_constants_size = sizeof push,
+            .group_count = {tuff__groups_for(call->target, tuff__max_i64(count, marks), TUFF__ROW_GROUP), 1, 1},
+            .bindings = {tuff__slice_part(call->inputs[TUFF__ATTENTION_LSE].slice, begin, size),
+                         tuff__slice_part(call->inputs[TUFF__ATTENTION_DELTA].slice, begin, size),
+                         optional(call, TUFF__ATTENTION_BACKWARD_LENGTHS, s->batch),
+                         optional(call, TUFF__ATTENTION_BACKWARD_STEP, 8),
+                         tuff__slice_part(call->workspace_slice, 2 * begin, 2 * size), marks_of(call, s)},
+            .binding_count = 6,
+        };
+        TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
+    }
+    return TUFF_SUCCESS;
+}
+
 static void bind_gradients(const tuff_op_call *call, const tuff__attention_sizes *s, const window *w,
                            struct tuff_push_attention *push, tuff__dispatch *dispatch)
 {
+    const int64_t first = w->batch * s->heads * s->tq + w->q, count = (w->batches * s->heads - 1) * s->tq + w->q_count;
     dispatch->bindings[3] = bind_q(call->inputs[TUFF__ATTENTION_DO].slice, s, w, &push->q_base);
-    dispatch->bindings[4] = bind_lse(call->inputs[TUFF__ATTENTION_LSE].slice, s, w, &push->row_base);
-    dispatch->bindings[5] = bind_lse(call->inputs[TUFF__ATTENTION_DELTA].slice, s, w, &push->row_base);
+    dispatch->bindings[4] = tuff__window(call->workspace_slice, 2 * first, 2 * count, &push->row_base);
+    dispatch->bindings[5] = marks_of(call, s);
+    push->row_base /= 2; /* pairs */
 }
 
 tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__recorder *recorder)
@@ -277,6 +348,7 @@ tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__r
         lanes ? lanes_kernel("attention_backward_kv_t0c") : tiled_kernel("attention_backward_kv", 2 * s.head_size);
     window step;
     TUFF_TRY(first_window(call, &s, true, &step));
+    TUFF_TRY(pack(call, &s, recorder));
     window w = step;
     do {
         struct tuff_push_attention push;
@@ -285,9 +357,9 @@ tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__r
         bind_gradients(call, &s, &w, &push, &dispatch);
         dispatch.group_count[0] = groups(w.k_count, &k);
         push.flags |= w.q > 0 ? TUFF_ATTENTION_CONTINUES : 0;
-        dispatch.bindings[8] = bind_k(call->outputs[0].slice, &s, &w, &push.k_base);
-        dispatch.bindings[9] = bind_k(call->outputs[1].slice, &s, &w, &push.k_base);
-        dispatch.binding_count = 10;
+        dispatch.bindings[6] = bind_k(call->outputs[0].slice, &s, &w, &push.k_base);
+        dispatch.bindings[7] = bind_k(call->outputs[1].slice, &s, &w, &push.k_base);
+        dispatch.binding_count = 8;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
     } while (next_window(&w, &step, &s, true));
     return TUFF_SUCCESS;
@@ -301,6 +373,7 @@ tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__re
         lanes ? lanes_kernel("attention_backward_q_t0c") : tiled_kernel("attention_backward_q", s.head_size);
     window step;
     TUFF_TRY(first_window(call, &s, false, &step));
+    TUFF_TRY(pack(call, &s, recorder));
     window w = step;
     do {
         struct tuff_push_attention push;
@@ -309,8 +382,8 @@ tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__re
         bind_gradients(call, &s, &w, &push, &dispatch);
         dispatch.group_count[0] = groups(w.q_count, &k);
         push.flags |= w.k > 0 ? TUFF_ATTENTION_CONTINUES : 0;
-        dispatch.bindings[8] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
-        dispatch.binding_count = 9;
+        dispatch.bindings[6] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
+        dispatch.binding_count = 7;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
     } while (next_window(&w, &step, &s, false));
     return TUFF_SUCCESS;

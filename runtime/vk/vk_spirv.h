@@ -19,7 +19,7 @@ extern const tuff__shader tuff__shaders[];
 extern const size_t tuff__shader_count;
 
 /* The most buffers that a kernel for GPUs binds (those for software devices, named _t0c, bind more). */
-enum { TUFF__VK_BUFFERS_NEEDED = 10 };
+enum { TUFF__VK_BUFFERS_NEEDED = 8 };
 
 enum { TUFF__SPIRV_MAX_SPECIALIZATION = 32, TUFF__SPIRV_MAX_BINDINGS = 32, TUFF__SPIRV_MAX_CAPABILITIES = 16 };
 

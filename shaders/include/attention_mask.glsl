@@ -1,5 +1,5 @@
-// attention_mask.glsl: what every attention kernel shares: constants, masks and dropout. The kernel defines
-// LENGTHS_BINDING; the step parameters follow the lengths.
+// attention_mask.glsl: what every attention kernel shares: constants, masks and dropout. The kernel defines LENGTHS_BINDING,
+// which the step parameters follow, or MARKS_BINDING, where attention_pack has put both.
 #extension GL_EXT_control_flow_attributes : require
 #include "attention.h"
 #include "include/math.glsl"
@@ -9,14 +9,24 @@ layout(push_constant) uniform Push { tuff_push_attention push; };
 layout(constant_id = TUFF_ATTENTION_HEAD_SIZE) const uint head_size = 64u;
 layout(constant_id = TUFF_ATTENTION_DROPOUT) const bool has_dropout = false;
 
-
 bool has_flag(uint flag)
 {
     return (push.flags & flag) != 0u;
 }
 
+#ifdef MARKS_BINDING
+layout(set = 0, binding = MARKS_BINDING) readonly restrict buffer Marks { uint marks[]; };
+int key_length(uint batch) { return int(marks[TUFF_ATTENTION_FIRST_LENGTH + push.first_batch + batch]); }
+uint step_parameter(uint i) { return marks[i]; }
+#else
 layout(set = 0, binding = LENGTHS_BINDING) readonly restrict buffer Lengths { int key_lengths[]; };
 layout(set = 0, binding = LENGTHS_BINDING + 1) readonly restrict buffer Step { uint step_parameters[]; };
+int key_length(uint batch)
+{
+    return has_flag(TUFF_ATTENTION_LENGTHS) ? key_lengths[push.lengths_base + batch] : int(push.tk);
+}
+uint step_parameter(uint i) { return step_parameters[i]; }
+#endif
 
 // A query's largest score before its first key: no score is below, but -infinity.
 const float NOTHING_SEEN = -3.402823466e38;
@@ -24,9 +34,7 @@ const float NOTHING_SEEN = -3.402823466e38;
 // Query i (of all) sees the keys [0, this) of batch `batch` (of the dispatch).
 uint visible_keys(uint batch, uint i)
 {
-    int visible = int(push.tk);
-    if (has_flag(TUFF_ATTENTION_LENGTHS))
-        visible = min(visible, key_lengths[push.lengths_base + batch]);
+    int visible = min(int(push.tk), key_length(batch));
     if (has_flag(TUFF_ATTENTION_CAUSAL))
         visible = min(visible, int(i) + int(push.tk) - int(push.tq) + 1);
     return uint(max(visible, 0));
@@ -39,8 +47,8 @@ uvec4 random_words(uint batch, uint head, uint i, uint block)
     uint high, low, carry;
     umulExtended(row, (push.tk + 3u) / 4u, high, low);
     low = uaddCarry(low, block, carry);
-    return tuff_philox(uvec4(low, push.site, step_parameters[2], high + carry),
-                       uvec2(step_parameters[0], step_parameters[1]));
+    return tuff_philox(uvec4(low, push.site, step_parameter(2u), high + carry),
+                       uvec2(step_parameter(0u), step_parameter(1u)));
 }
 
 // 1/(1-p) or 0 for one of the words.
