@@ -256,12 +256,13 @@ static tuff_status append_node(tuff_graph *graph, tuff__node *node, const tuff_o
 }
 
 tuff_tensor tuff__graph_add(tuff_graph *graph, tuff__op_id op, const void *params, size_t params_size,
-                            const tuff_tensor *inputs, uint32_t input_count, uint32_t required,
-                            tuff_tensor *out_outputs)
+                            const tuff_tensor *inputs, uint32_t input_count, tuff_tensor *out_outputs)
 {
+    const tuff_op_desc *desc = tuff__op_desc(op);
+    const uint32_t required = (uint32_t)(desc->input_count - desc->optional_inputs);
     tuff__node node = {.op = op, .input_count = input_count};
     if (out_outputs)
-        memset(out_outputs, 0, sizeof *out_outputs * tuff__op_desc(op)->output_count);
+        memset(out_outputs, 0, sizeof *out_outputs * desc->output_count);
     for (uint32_t i = 0; i < input_count; i++) {
         node.inputs[i] = inputs[i].id;
         if (inputs[i].id >= graph->value_count || (i < required && !inputs[i].id))

@@ -79,7 +79,8 @@ enum { TUFF__OWN = 0 }; /* its own memory; input i is written i + 1 */
 
 typedef struct tuff_op_desc {
     const char *name;
-    uint8_t input_count, output_count; /* the most it takes; trailing inputs may be absent where infer allows */
+    uint8_t input_count, output_count; /* the most it takes */
+    uint8_t optional_inputs;           /* how many of the last inputs may be absent */
     uint8_t alias[TUFF__MAX_OUTPUTS];  /* 0: own memory; i + 1: updates input i in place */
     bool view;                         /* output 0 is input 0's memory under another shape: nothing runs */
     bool in_order;                     /* verify: exact equality wanted (copies, integers) */
@@ -124,12 +125,11 @@ bool tuff__call_has(const tuff_op_call *call, uint32_t input); /* an optional in
 
 /* -- how the public functions add a node: graph.c ------------------------------------------------------------------ */
 
-/* Adds a node; params is copied. Ids 0 among the inputs mean "absent", where the operator allows it; a *required* id 0, or
- * a failed infer, makes all outputs 0 and sticks. `required` counts the leading inputs that must be there. Returns output
- * 0; the other outputs go to out_outputs (output_count entries, may be NULL). */
+/* Adds a node; params is copied. An id 0 among the inputs means "absent" where the operator allows it; elsewhere it, or a
+ * failed infer, makes all outputs 0 and sticks. Returns output 0; all outputs go to out_outputs (output_count entries,
+ * may be NULL). */
 tuff_tensor tuff__graph_add(tuff_graph *graph, tuff__op_id op, const void *params, size_t params_size,
-                            const tuff_tensor *inputs, uint32_t input_count, uint32_t required,
-                            tuff_tensor *out_outputs);
+                            const tuff_tensor *inputs, uint32_t input_count, tuff_tensor *out_outputs);
 /* A number that differs between the random operators of a graph. */
 uint32_t tuff__graph_next_site(tuff_graph *graph);
 /* Records a building error that the caller reported with tuff__fail; the first one is kept. */

@@ -264,7 +264,7 @@ static tuff_status run_on_device(tuff_device *device, const tuff__proof *proof, 
         TUFF_TRY(tuff_buffer_write(run->inputs[i], 0, input->data, operand_size(input)));
         inputs[i] = tuff_graph_external(run->graph, "proof", TUFF_F32, input->shape, run->inputs[i], 0);
     }
-    tuff__graph_add(run->graph, id_of(run->call.op), proof->params, proof->params_size, inputs, proof->input_count, 0,
+    tuff__graph_add(run->graph, id_of(run->call.op), proof->params, proof->params_size, inputs, proof->input_count,
                     outputs);
     for (uint32_t i = 0; i < run->call.output_count; i++) {
         TUFF_TRY(tuff_buffer_create(device, operand_size(&run->call.outputs[i]), &run->outputs[i]));

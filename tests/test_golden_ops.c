@@ -378,9 +378,12 @@ static void replay_adamw(tuff_device *device)
     succeed(tuff_buffer_write(buffers[0], 0, start->data, start->size), "adamw");
     const tuff_tensor gradient = tuff_graph_input(graph, "gradient", TUFF_F32, shape);
     const tuff_tensor step = tuff_graph_step_parameters(graph);
-    const tuff_adamw_info info = {.weight_decay = 0.01F, .decay_count = 200, .max_grad_norm = 1.0F};
-    const tuff_tensor updated =
-        tuff_adamw(graph, state[0], gradient, state[1], state[2], tuff_norm(graph, gradient), step, &info);
+    const tuff_adamw_info info = {.weight_decay = 0.01F,
+                                  .decay_count = 200,
+                                  .max_grad_norm = 1.0F,
+                                  .norm = tuff_norm(graph, gradient),
+                                  .step_parameters = step};
+    const tuff_tensor updated = tuff_adamw(graph, state[0], gradient, state[1], state[2], &info);
     succeed(tuff_graph_compile(graph, &updated, 1), "adamw");
     for (uint32_t i = 0; i < ADAMW_STEPS; i++) {
         char name[32];

@@ -205,7 +205,7 @@ static tuff_status build_and_run(tuff_graph *graph, const case_data *data, tuff_
     tuff_tensor inputs[TUFF__MAX_INPUTS] = {{0}};
     add_inputs(graph, data, inputs);
     tuff__graph_add(graph, op_id(data->call.op), data->test->params, data->test->params_size, inputs,
-                    data->call.input_count, 0, outputs);
+                    data->call.input_count, outputs);
     TUFF_TRY(tuff_graph_compile(graph, outputs, data->call.output_count));
     for (uint32_t i = 0; i < data->call.input_count; i++)
         if (data->inputs[i])
@@ -303,7 +303,7 @@ static tuff_status tape_gradient(const case_data *data, tuff_device *reference, 
     tuff_tensor inputs[TUFF__MAX_INPUTS] = {{0}}, outputs[TUFF__MAX_OUTPUTS] = {{0}}, gradient = {0};
     add_inputs(graph, data, inputs);
     tuff__graph_add(graph, op_id(data->call.op), data->test->params, data->test->params_size, inputs,
-                    data->call.input_count, 0, outputs);
+                    data->call.input_count, outputs);
     const int64_t count = tuff_shape_count(&data->call.outputs[0].shape);
     const tuff_tensor w = tuff_graph_input(graph, "weights", TUFF_F32, data->call.outputs[0].shape);
     const tuff_tensor product = tuff_reshape(graph, tuff_mul(graph, outputs[0], w), TUFF_SHAPE(count));

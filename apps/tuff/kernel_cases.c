@@ -255,9 +255,14 @@ static void build_optimizer(tuff__kernel_case *c)
     const tuff_tensor gradient = input(c, TUFF_SHAPE(5000));
     const tuff_tensor param = input(c, TUFF_SHAPE(5000)), m = input(c, TUFF_SHAPE(5000)),
                       v = input(c, TUFF_SHAPE(5000));
-    const tuff_adamw_info info = {.weight_decay = 0.01F, .decay_count = 4000, .max_grad_norm = clips ? 1.0F : 0};
-    add_output(c, tuff_adamw(c->graph, param, gradient, m, v, clips ? tuff_norm(c->graph, gradient) : (tuff_tensor){0},
-                             tuff_graph_step_parameters(c->graph), &info));
+    const tuff_adamw_info info = {
+        .weight_decay = 0.01F,
+        .decay_count = 4000,
+        .max_grad_norm = clips ? 1.0F : 0,
+        .norm = clips ? tuff_norm(c->graph, gradient) : (tuff_tensor){0},
+        .step_parameters = tuff_graph_step_parameters(c->graph),
+    };
+    add_output(c, tuff_adamw(c->graph, param, gradient, m, v, &info));
     snprintf(c->name, sizeof c->name, "adamw%s", clips ? " clipping" : "");
     c->last = clips;
 }

@@ -240,13 +240,14 @@ typedef struct tuff_adamw_info {
     float weight_decay; /* default 0 */
     int64_t decay_count; /* elements [0, decay_count) are decayed, the rest are not */
     float max_grad_norm; /* gradients are scaled by min(1, max_grad_norm/(norm + 1e-6)); 0: not */
+    tuff_tensor norm;    /* [1], the gradients' global norm; none where max_grad_norm is 0 */
+    tuff_tensor step_parameters; /* as for tuff_dropout; must be given */
 } tuff_adamw_info;
 
 /* Loshchilov & Hutter 2019, algorithm 2, as PyTorch steps it. All of param, gradient, m, v are external F32 [N]; param, m
- * and v are updated in place. `norm` [1] is the gradients' global norm, none where max_grad_norm is 0. Returns the updated
- * param. */
+ * and v are updated in place. Returns the updated param. */
 TUFF_API tuff_tensor tuff_adamw(tuff_graph *graph, tuff_tensor param, tuff_tensor gradient, tuff_tensor m, tuff_tensor v,
-                                tuff_tensor norm, tuff_tensor step_parameters, const tuff_adamw_info *info);
+                                const tuff_adamw_info *info);
 
 #ifdef __cplusplus
 }

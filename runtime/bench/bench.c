@@ -128,12 +128,9 @@ static tuff_status bind_outputs(stage *s, const tuff_op_desc *op, const tuff_ten
 static tuff_status measure_case(stage *s, const tuff__bench_case *one, tuff__bench_result *result)
 {
     tuff_tensor inputs[TUFF__MAX_INPUTS] = {{0}}, outputs[TUFF__MAX_OUTPUTS] = {{0}};
-    uint32_t required = 0;
-    while (required < one->input_count && !one->inputs[required].absent)
-        required++;
     TUFF_TRY(tuff_graph_create(s->device, &s->graph));
     TUFF_TRY(add_inputs(s, one, inputs));
-    outputs[0] = tuff__graph_add(s->graph, one->op, one->params, one->params_size, inputs, one->input_count, required,
+    outputs[0] = tuff__graph_add(s->graph, one->op, one->params, one->params_size, inputs, one->input_count,
                                  outputs);
     TUFF_TRY(bind_outputs(s, tuff__op_desc(one->op), outputs));
     TUFF_TRY(tuff_graph_compile(s->graph, NULL, 0));

@@ -507,7 +507,7 @@ static void backward(tuff__gradient *gradient)
         return;
     const tuff_tensor pair[] = {o, dout};
     const tuff_tensor delta =
-        tuff__graph_add(graph, TUFF__OP_ATTENTION_DELTA, params, sizeof *params, pair, 2, 2, NULL);
+        tuff__graph_add(graph, TUFF__OP_ATTENTION_DELTA, params, sizeof *params, pair, 2, NULL);
     tuff_tensor inputs[8] = {gradient->inputs[TUFF__ATTENTION_Q],
                              gradient->inputs[TUFF__ATTENTION_K],
                              gradient->inputs[TUFF__ATTENTION_V],
@@ -518,13 +518,13 @@ static void backward(tuff__gradient *gradient)
         inputs[i - TUFF__ATTENTION_LENGTHS + TUFF__ATTENTION_BACKWARD_LENGTHS] = gradient->inputs[i];
     if (gradient->wanted[TUFF__ATTENTION_K] || gradient->wanted[TUFF__ATTENTION_V]) {
         tuff_tensor outputs[2] = {{0}};
-        tuff__graph_add(graph, TUFF__OP_ATTENTION_BACKWARD_KV, params, sizeof *params, inputs, 8, 6, outputs);
+        tuff__graph_add(graph, TUFF__OP_ATTENTION_BACKWARD_KV, params, sizeof *params, inputs, 8, outputs);
         gradient->input_grads[TUFF__ATTENTION_K] = outputs[0];
         gradient->input_grads[TUFF__ATTENTION_V] = outputs[1];
     }
     if (gradient->wanted[TUFF__ATTENTION_Q])
         gradient->input_grads[TUFF__ATTENTION_Q] =
-            tuff__graph_add(graph, TUFF__OP_ATTENTION_BACKWARD_Q, params, sizeof *params, inputs, 8, 6, NULL);
+            tuff__graph_add(graph, TUFF__OP_ATTENTION_BACKWARD_Q, params, sizeof *params, inputs, 8, NULL);
 }
 
 tuff_tensor tuff_attention(tuff_graph *graph, tuff_tensor q, tuff_tensor k, tuff_tensor v,
@@ -539,10 +539,10 @@ tuff_tensor tuff_attention(tuff_graph *graph, tuff_tensor q, tuff_tensor k, tuff
         .site = info->dropout > 0 ? tuff__graph_next_site(graph) : 0,
     };
     if (params.scale == 0 && shape.rank == 3 && params.num_attention_heads)
-        params.scale = (float)(1 / sqrt((double)(shape.dims[2] / params.num_attention_heads)));
+        params.scale = (float)(1 / sqrt((double)shape.dims[2] / params.num_attention_heads));
     const tuff_tensor inputs[] = {q, k, v, info->key_lengths,
                                   info->dropout > 0 ? info->step_parameters : (tuff_tensor){0}};
-    return tuff__graph_add(graph, TUFF__OP_ATTENTION, &params, sizeof params, inputs, 5, 3, NULL);
+    return tuff__graph_add(graph, TUFF__OP_ATTENTION, &params, sizeof params, inputs, 5, NULL);
 }
 
 /* What a kernel rung must get right before it is used: sizes that no tile divides, and one for the clock. */
@@ -570,6 +570,7 @@ const tuff_op_desc tuff__op_attention = {
     .name = "attention",
     .input_count = 5,
     .output_count = 2,
+    .optional_inputs = 2,
     .allowance = 4,
     .infer = forward_infer,
     .workspace = one_matrix,
@@ -602,6 +603,7 @@ const tuff_op_desc tuff__op_attention_backward_kv = {
     .name = "attention_backward_kv",
     .input_count = 8,
     .output_count = 2,
+    .optional_inputs = 2,
     .allowance = 4,
     .infer = backward_kv_infer,
     .workspace = backward_workspace,
@@ -620,6 +622,7 @@ const tuff_op_desc tuff__op_attention_backward_q = {
     .name = "attention_backward_q",
     .input_count = 8,
     .output_count = 1,
+    .optional_inputs = 2,
     .allowance = 4,
     .infer = backward_q_infer,
     .workspace = backward_workspace,

@@ -281,11 +281,11 @@ const tuff_op_desc tuff__op_mul = {
 tuff_tensor tuff_add(tuff_graph *graph, tuff_tensor a, tuff_tensor b)
 {
     const tuff_tensor inputs[] = {a, b};
-    return tuff__graph_add(graph, TUFF__OP_ADD, NULL, 0, inputs, 2, 2, NULL);
+    return tuff__graph_add(graph, TUFF__OP_ADD, NULL, 0, inputs, 2, NULL);
 }
 
 tuff_tensor tuff_mul(tuff_graph *graph, tuff_tensor a, tuff_tensor b)
 {
     const tuff_tensor inputs[] = {a, b};
-    return tuff__graph_add(graph, TUFF__OP_MUL, NULL, 0, inputs, 2, 2, NULL);
+    return tuff__graph_add(graph, TUFF__OP_MUL, NULL, 0, inputs, 2, NULL);
 }

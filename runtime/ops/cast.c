@@ -172,5 +172,5 @@ tuff_tensor tuff_cast(tuff_graph *graph, tuff_tensor x, tuff_dtype dtype)
     const tuff__cast_params params = {.dtype = dtype};
     if (x.id && tuff_tensor_dtype(graph, x) == dtype)
         return x;
-    return tuff__graph_add(graph, TUFF__OP_CAST, &params, sizeof params, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, TUFF__OP_CAST, &params, sizeof params, &x, 1, NULL);
 }

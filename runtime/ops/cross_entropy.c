@@ -219,7 +219,7 @@ static void cross_entropy_differentiate(tuff__gradient *g)
     const tuff_tensor inputs[] = {g->inputs[LOGITS], g->inputs[LABELS], g->outputs[OUT_LSE], g->outputs[OUT_COUNT],
                                   g->output_grads[OUT_LOSS]};
     g->input_grads[LOGITS] = tuff__graph_add(g->graph, TUFF__OP_CROSS_ENTROPY_BACKWARD, g->params,
-                                             sizeof(tuff__cross_entropy_params), inputs, 5, 5, NULL);
+                                             sizeof(tuff__cross_entropy_params), inputs, 5, NULL);
 }
 
 /* What a row's loss rounds by: exp of differences that weigh log V at most, its sum's logarithm, what is picked. */
@@ -280,7 +280,7 @@ tuff_tensor tuff_cross_entropy(tuff_graph *graph, tuff_tensor logits, tuff_tenso
 {
     const tuff__cross_entropy_params params = {.label_smoothing = label_smoothing, .ignore_index = -100};
     const tuff_tensor inputs[] = {logits, labels};
-    return tuff__graph_add(graph, TUFF__OP_CROSS_ENTROPY, &params, sizeof params, inputs, 2, 2, NULL);
+    return tuff__graph_add(graph, TUFF__OP_CROSS_ENTROPY, &params, sizeof params, inputs, 2, NULL);
 }
 
 /* -- gradient ------------------------------------------------------------------------------------------------------ */

@@ -120,8 +120,7 @@ static tuff_status dropout_record(const tuff_op_call *call, tuff__recorder *reco
 static void dropout_differentiate(tuff__gradient *g)
 {
     const tuff_tensor inputs[] = {g->output_grads[0], g->inputs[STEP_PARAMETERS]};
-    g->input_grads[X] = tuff__graph_add(g->graph, TUFF__OP_DROPOUT, g->params, sizeof(tuff__dropout_params), inputs, 2,
-                                        2, NULL);
+    g->input_grads[X] = tuff__graph_add(g->graph, TUFF__OP_DROPOUT, g->params, sizeof(tuff__dropout_params), inputs, 2, NULL);
 }
 
 static double dropout_flops(const tuff_op_call *call)
@@ -145,5 +144,5 @@ tuff_tensor tuff_dropout(tuff_graph *graph, tuff_tensor x, float p, tuff_tensor 
 {
     const tuff__dropout_params params = {.p = p, .site = tuff__graph_next_site(graph)};
     const tuff_tensor inputs[] = {x, step_parameters};
-    return tuff__graph_add(graph, TUFF__OP_DROPOUT, &params, sizeof params, inputs, 2, 2, NULL);
+    return tuff__graph_add(graph, TUFF__OP_DROPOUT, &params, sizeof params, inputs, 2, NULL);
 }

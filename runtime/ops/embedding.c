@@ -127,7 +127,7 @@ static void embedding_differentiate(tuff__gradient *g)
     const tuff_tensor inputs[] = {g->inputs[IDS], g->output_grads[0]};
     if (g->wanted[TABLE])
         g->input_grads[TABLE] =
-            tuff__graph_add(g->graph, TUFF__OP_EMBEDDING_BACKWARD, &params, sizeof params, inputs, 2, 2, NULL);
+            tuff__graph_add(g->graph, TUFF__OP_EMBEDDING_BACKWARD, &params, sizeof params, inputs, 2, NULL);
 }
 
 /* Of the table only the rows that are taken. */
@@ -153,7 +153,7 @@ const tuff_op_desc tuff__op_embedding = {
 tuff_tensor tuff_embedding(tuff_graph *graph, tuff_tensor table, tuff_tensor ids)
 {
     const tuff_tensor inputs[] = {table, ids};
-    return tuff__graph_add(graph, TUFF__OP_EMBEDDING, NULL, 0, inputs, 2, 2, NULL);
+    return tuff__graph_add(graph, TUFF__OP_EMBEDDING, NULL, 0, inputs, 2, NULL);
 }
 
 /* -- gradient ------------------------------------------------------------------------------------------------------ */

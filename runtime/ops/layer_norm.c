@@ -187,13 +187,13 @@ static void layer_norm_differentiate(tuff__gradient *g)
         return;
     if (g->wanted[X] || (g->input_count > RESIDUAL && g->wanted[RESIDUAL])) {
         const tuff_tensor inputs[] = {s, g->inputs[WEIGHT], g->outputs[1], g->outputs[2], dy};
-        g->input_grads[X] = tuff__graph_add(g->graph, TUFF__OP_LAYER_NORM_BACKWARD, NULL, 0, inputs, 5, 5, NULL);
+        g->input_grads[X] = tuff__graph_add(g->graph, TUFF__OP_LAYER_NORM_BACKWARD, NULL, 0, inputs, 5, NULL);
         g->input_grads[RESIDUAL] = g->input_grads[X];
     }
     if (g->wanted[WEIGHT] || g->wanted[BIAS]) {
         const tuff_tensor inputs[] = {s, g->outputs[1], g->outputs[2], dy};
         tuff_tensor outputs[2];
-        tuff__graph_add(g->graph, TUFF__OP_LAYER_NORM_BACKWARD_AFFINE, NULL, 0, inputs, 4, 4, outputs);
+        tuff__graph_add(g->graph, TUFF__OP_LAYER_NORM_BACKWARD_AFFINE, NULL, 0, inputs, 4, outputs);
         g->input_grads[WEIGHT] = outputs[0];
         g->input_grads[BIAS] = outputs[1];
     }
@@ -255,6 +255,7 @@ const tuff_op_desc tuff__op_layer_norm = {
     .name = "layer_norm",
     .input_count = 4,
     .output_count = 4,
+    .optional_inputs = 1,
     /* Sums of C terms as trees of 32 to 128 lanes, and five roundings after them. */
     .allowance = 8.0F,
     .infer = layer_norm_infer,
@@ -271,7 +272,7 @@ tuff_tensor tuff_layer_norm(tuff_graph *graph, tuff_tensor x, tuff_tensor residu
 {
     const tuff__layer_norm_params params = {.eps = eps};
     const tuff_tensor inputs[] = {x, weight, bias, residual};
-    return tuff__graph_add(graph, TUFF__OP_LAYER_NORM, &params, sizeof params, inputs, 4, 3, NULL);
+    return tuff__graph_add(graph, TUFF__OP_LAYER_NORM, &params, sizeof params, inputs, 4, NULL);
 }
 
 /* -- gradient of x -------------------------------------------------------------------------------------------------- */
@@ -461,6 +462,25 @@ static void affine_compute(const tuff_op_call *call)
     }
 }
 
+/* Adds rows [row, row + ROW_BLOCK) of `width` columns from `start`. */
+TUFF__INLINE void add_affine_rows(const gradient_arrays *a, int64_t row, int64_t start, int64_t width)
+{
+    float part_weight[COLUMN_BLOCK] = {0}, part_bias[COLUMN_BLOCK] = {0};
+    const int64_t end = row + ROW_BLOCK < a->rows ? row + ROW_BLOCK : a->rows;
+    for (int64_t r = row; r < end; r++) {
+        const float *restrict s = a->s + r * a->columns + start, *restrict dy = a->dy + r * a->columns + start;
+        const float mean = a->mean[r], rstd = a->rstd[r];
+        for (int64_t c = 0; c < width; c++) {
+            part_weight[c] += dy[c] * ((s[c] - mean) * rstd);
+            part_bias[c] += dy[c];
+        }
+    }
+    for (int64_t c = 0; c < width; c++) {
+        a->dweight[start + c] += part_weight[c];
+        a->dbias[start + c] += part_bias[c];
+    }
+}
+
 /* Columns [64·first, 64·last): blocks of 32 rows are summed first, then their sums, which keeps the error of a chain of
  * thousands of additions away. */
 TUFF__SIMD static void affine_columns(void *user, int64_t first, int64_t last)
@@ -469,25 +489,10 @@ TUFF__SIMD static void affine_columns(void *user, int64_t first, int64_t last)
     for (int64_t block = first; block < last; block++) {
         const int64_t start = block * COLUMN_BLOCK;
         const int64_t width = a.columns - start < COLUMN_BLOCK ? a.columns - start : COLUMN_BLOCK;
-        float *restrict dweight = a.dweight + start, *restrict dbias = a.dbias + start;
         for (int64_t c = 0; c < width; c++)
-            dweight[c] = dbias[c] = 0.0F;
-        for (int64_t row = 0; row < a.rows; row += ROW_BLOCK) {
-            float part_weight[COLUMN_BLOCK] = {0}, part_bias[COLUMN_BLOCK] = {0};
-            const int64_t end = row + ROW_BLOCK < a.rows ? row + ROW_BLOCK : a.rows;
-            for (int64_t r = row; r < end; r++) {
-                const float *restrict s = a.s + r * a.columns + start, *restrict dy = a.dy + r * a.columns + start;
-                const float mean = a.mean[r], rstd = a.rstd[r];
-                for (int64_t c = 0; c < width; c++) {
-                    part_weight[c] += dy[c] * ((s[c] - mean) * rstd);
-                    part_bias[c] += dy[c];
-                }
-            }
-            for (int64_t c = 0; c < width; c++) {
-                dweight[c] += part_weight[c];
-                dbias[c] += part_bias[c];
-            }
-        }
+            a.dweight[start + c] = a.dbias[start + c] = 0.0F;
+        for (int64_t row = 0; row < a.rows; row += ROW_BLOCK)
+            add_affine_rows(&a, row, start, width);
     }
 }
 

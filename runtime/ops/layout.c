@@ -205,7 +205,7 @@ const tuff_op_desc tuff__op_full = {
 tuff_tensor tuff_full(tuff_graph *graph, tuff_shape shape, float value)
 {
     const tuff__full_params params = {.shape = shape, .value = value};
-    return tuff__graph_add(graph, TUFF__OP_FULL, &params, sizeof params, NULL, 0, 0, NULL);
+    return tuff__graph_add(graph, TUFF__OP_FULL, &params, sizeof params, NULL, 0, NULL);
 }
 
 /* -- copy ------------------------------------------------------------------------------------------------------------ */
@@ -264,7 +264,7 @@ const tuff_op_desc tuff__op_copy = {
 
 tuff_tensor tuff_copy(tuff_graph *graph, tuff_tensor x)
 {
-    return tuff__graph_add(graph, TUFF__OP_COPY, NULL, 0, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, TUFF__OP_COPY, NULL, 0, &x, 1, NULL);
 }
 
 /* -- reshape ---------------------------------------------------------------------------------------------------------- */
@@ -306,7 +306,7 @@ tuff_tensor tuff_reshape(tuff_graph *graph, tuff_tensor x, tuff_shape shape)
     const tuff_shape found = tuff_tensor_shape(graph, x);
     if (x.id && tuff__shape_equal(&found, &shape))
         return x;
-    return tuff__graph_add(graph, TUFF__OP_RESHAPE, &params, sizeof params, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, TUFF__OP_RESHAPE, &params, sizeof params, &x, 1, NULL);
 }
 
 /* -- transpose, slice, expand, and slice's gradient: one strided copy each --------------------------------------------- */
@@ -411,7 +411,7 @@ tuff_tensor tuff_transpose(tuff_graph *graph, tuff_tensor x, const uint32_t *per
     const tuff_shape shape = tuff_tensor_shape(graph, x);
     for (uint32_t i = 0; i < shape.rank; i++)
         params.permutation[i] = permutation[i];
-    return tuff__graph_add(graph, TUFF__OP_TRANSPOSE, &params, sizeof params, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, TUFF__OP_TRANSPOSE, &params, sizeof params, &x, 1, NULL);
 }
 
 static tuff_status slice_infer(tuff_op_call *call)
@@ -437,7 +437,7 @@ static void slice_differentiate(tuff__gradient *g)
         .dim = slice->dim,
         .start = slice->start,
     };
-    g->input_grads[0] = tuff__graph_add(g->graph, TUFF__OP_SLICE_BACKWARD, &params, sizeof params, g->output_grads, 1, 1,
+    g->input_grads[0] = tuff__graph_add(g->graph, TUFF__OP_SLICE_BACKWARD, &params, sizeof params, g->output_grads, 1,
                                         NULL);
 }
 
@@ -463,7 +463,7 @@ const tuff_op_desc tuff__op_slice = {
 tuff_tensor tuff_slice(tuff_graph *graph, tuff_tensor x, uint32_t dim, int64_t start, int64_t length)
 {
     const tuff__slice_params params = {.dim = dim, .start = start, .length = length};
-    return tuff__graph_add(graph, TUFF__OP_SLICE, &params, sizeof params, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, TUFF__OP_SLICE, &params, sizeof params, &x, 1, NULL);
 }
 
 static tuff_status slice_backward_infer(tuff_op_call *call)
@@ -542,7 +542,7 @@ const tuff_op_desc tuff__op_expand = {
 tuff_tensor tuff_expand(tuff_graph *graph, tuff_tensor x, uint32_t dim, int64_t length)
 {
     const tuff__expand_params params = {.dim = dim, .length = length};
-    return tuff__graph_add(graph, TUFF__OP_EXPAND, &params, sizeof params, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, TUFF__OP_EXPAND, &params, sizeof params, &x, 1, NULL);
 }
 
 /* -- concat: a strided copy for each input ----------------------------------------------------------------------------- */
@@ -631,6 +631,6 @@ tuff_tensor tuff_concat(tuff_graph *graph, const tuff_tensor *tensors, size_t co
                                                 count, CONCAT_MOST));
         return (tuff_tensor){0};
     }
-    return tuff__graph_add(graph, TUFF__OP_CONCAT, &params, sizeof params, tensors, (uint32_t)count, (uint32_t)count,
+    return tuff__graph_add(graph, TUFF__OP_CONCAT, &params, sizeof params, tensors, (uint32_t)count,
                            NULL);
 }

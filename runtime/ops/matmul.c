@@ -239,7 +239,7 @@ static tuff_tensor activation_gradient(const tuff__gradient *gradient, tuff_tens
             tuff_matmul(gradient->graph, gradient->inputs[TUFF__MATMUL_A], gradient->inputs[TUFF__MATMUL_B], &info);
     }
     const tuff_tensor inputs[] = {argument, dout};
-    return tuff__graph_add(gradient->graph, backward_of[params->activation], NULL, 0, inputs, 2, 2, NULL);
+    return tuff__graph_add(gradient->graph, backward_of[params->activation], NULL, 0, inputs, 2, NULL);
 }
 
 /* A tensor as [rows, its last dimension]. */
@@ -334,7 +334,7 @@ tuff_tensor tuff_matmul(tuff_graph *graph, tuff_tensor a, tuff_tensor b, const t
         .alpha = with_defaults.alpha == 0 ? 1 : with_defaults.alpha,
     };
     const tuff_tensor inputs[] = {a, b, with_defaults.bias, with_defaults.residual};
-    return tuff__graph_add(graph, TUFF__OP_MATMUL, &params, sizeof params, inputs, 4, 2, NULL);
+    return tuff__graph_add(graph, TUFF__OP_MATMUL, &params, sizeof params, inputs, 4, NULL);
 }
 
 /* Sizes that no tile divides, each layout and the epilogue; then one that fills the tiles, for the clock. */
@@ -362,6 +362,7 @@ const tuff_op_desc tuff__op_matmul = {
     .name = "matmul",
     .input_count = 4,
     .output_count = 1,
+    .optional_inputs = 2,
     .allowance = 4, /* see magnitude; an activation adds at most 7 ulp (cpu/simd.h) of a result below the magnitude */
     .infer = infer,
     .workspace = tuff__matmul_workspace,

@@ -148,7 +148,7 @@ const tuff_op_desc tuff__op_norm = {
 
 tuff_tensor tuff_norm(tuff_graph *graph, tuff_tensor x)
 {
-    return tuff__graph_add(graph, TUFF__OP_NORM, NULL, 0, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, TUFF__OP_NORM, NULL, 0, &x, 1, NULL);
 }
 
 /* -- adamw ------------------------------------------------------------------------------------------------------------- */
@@ -322,6 +322,7 @@ const tuff_op_desc tuff__op_adamw = {
     .name = "adamw",
     .input_count = 6,
     .output_count = 3,
+    .optional_inputs = 2,
     .alias = {PARAM + 1, M + 1, V + 1},
     .allowance = 8.0F, /* a chain of twelve correctly rounded operations */
     .infer = adamw_infer,
@@ -340,20 +341,18 @@ static float rest_of(float beta)
 }
 
 tuff_tensor tuff_adamw(tuff_graph *graph, tuff_tensor param, tuff_tensor gradient, tuff_tensor m, tuff_tensor v,
-                       tuff_tensor norm, tuff_tensor step_parameters, const tuff_adamw_info *info)
+                       const tuff_adamw_info *info)
 {
-    const tuff_adamw_info none = {0};
-    const tuff_adamw_info *given = info ? info : &none;
     tuff__adamw_params params = {
-        .beta1 = given->beta1 != 0.0F ? given->beta1 : 0.9F,
-        .beta2 = given->beta2 != 0.0F ? given->beta2 : 0.999F,
-        .eps = given->eps != 0.0F ? given->eps : 1e-8F,
-        .weight_decay = given->weight_decay,
-        .decay_count = given->decay_count,
-        .max_grad_norm = given->max_grad_norm,
+        .beta1 = info->beta1 != 0.0F ? info->beta1 : 0.9F,
+        .beta2 = info->beta2 != 0.0F ? info->beta2 : 0.999F,
+        .eps = info->eps != 0.0F ? info->eps : 1e-8F,
+        .weight_decay = info->weight_decay,
+        .decay_count = info->decay_count,
+        .max_grad_norm = info->max_grad_norm,
     };
     params.rest1 = rest_of(params.beta1);
     params.rest2 = rest_of(params.beta2);
-    const tuff_tensor inputs[] = {param, gradient, m, v, norm, step_parameters};
-    return tuff__graph_add(graph, TUFF__OP_ADAMW, &params, sizeof params, inputs, 6, 4, NULL);
+    const tuff_tensor inputs[] = {param, gradient, m, v, info->norm, info->step_parameters};
+    return tuff__graph_add(graph, TUFF__OP_ADAMW, &params, sizeof params, inputs, 6, NULL);
 }

@@ -463,7 +463,7 @@ static void max_differentiate(tuff__gradient *g)
     const tuff_tensor inputs[] = {g->output_grads[0], g->outputs[1]};
     if (g->output_grads[0].id)
         g->input_grads[0] =
-            tuff__graph_add(g->graph, TUFF__OP_MAX_BACKWARD, &params, sizeof params, inputs, 2, 2, NULL);
+            tuff__graph_add(g->graph, TUFF__OP_MAX_BACKWARD, &params, sizeof params, inputs, 2, NULL);
 }
 
 static double sum_flops(const tuff_op_call *call)
@@ -557,7 +557,7 @@ const tuff_op_desc tuff__op_argmax = {
 static tuff_tensor add_reduction(tuff_graph *graph, tuff__op_id op, tuff_tensor x, uint32_t dim)
 {
     const tuff__reduce_params params = {.dim = dim};
-    return tuff__graph_add(graph, op, &params, sizeof params, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, op, &params, sizeof params, &x, 1, NULL);
 }
 
 tuff_tensor tuff_sum(tuff_graph *graph, tuff_tensor x, uint32_t dim)

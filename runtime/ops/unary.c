@@ -250,7 +250,7 @@ static void size_of_gradient(const tuff_op_call *call, uint32_t output, float *o
     {                                                                                                                  \
         const tuff_tensor inputs[] = {gradient->saved[0], gradient->output_grads[0]};                                  \
         gradient->input_grads[0] =                                                                                     \
-            tuff__graph_add(gradient->graph, TUFF__OP_##FUNCTION##_BACKWARD, NULL, 0, inputs, 2, 2, NULL);             \
+            tuff__graph_add(gradient->graph, TUFF__OP_##FUNCTION##_BACKWARD, NULL, 0, inputs, 2, NULL);             \
     }                                                                                                                  \
     static void function##_backward_compute(const tuff_op_call *call)                                                  \
     {                                                                                                                  \
@@ -284,7 +284,7 @@ static void size_of_gradient(const tuff_op_call *call, uint32_t output, float *o
     };                                                                                                                 \
     tuff_tensor tuff_##function(tuff_graph *graph, tuff_tensor x)                                                      \
     {                                                                                                                  \
-        return tuff__graph_add(graph, TUFF__OP_##FUNCTION, NULL, 0, &x, 1, 1, NULL);                                   \
+        return tuff__graph_add(graph, TUFF__OP_##FUNCTION, NULL, 0, &x, 1, NULL);                                   \
     }
 
 /* Allowances: half the ulp that math.glsl and simd.h state (|want| + magnitude is at least 2·|want|), rounded up, and 1
@@ -339,7 +339,7 @@ const tuff_op_desc tuff__op_scale = {
 tuff_tensor tuff_scale(tuff_graph *graph, tuff_tensor x, float factor)
 {
     const tuff__scale_params params = {.factor = factor};
-    return tuff__graph_add(graph, TUFF__OP_SCALE, &params, sizeof params, &x, 1, 1, NULL);
+    return tuff__graph_add(graph, TUFF__OP_SCALE, &params, sizeof params, &x, 1, NULL);
 }
 
 tuff_tensor tuff_activate(tuff_graph *graph, tuff_tensor x, tuff_activation activation)

@@ -244,10 +244,12 @@ static void record_update(const tuff_trainer *trainer, step_graph *step, tuff_bu
         .weight_decay = (float)info->weight_decay,
         .decay_count = trainer->model->decay_count,
         .max_grad_norm = info->max_grad_norm > 0 ? (float)info->max_grad_norm : 0,
+        .norm = info->max_grad_norm > 0 ? step->norm : (tuff_tensor){0},
+        .step_parameters = step->step_parameters,
     };
     tuff_adamw(graph, flat(trainer, graph, "parameters", trainer->model->weights), gradients,
                flat(trainer, graph, "exp_avg", trainer->moment1), flat(trainer, graph, "exp_avg_sq", trainer->moment2),
-               adamw.max_grad_norm > 0 ? step->norm : (tuff_tensor){0}, step->step_parameters, &adamw);
+               &adamw);
     tuff_graph_scope_pop(graph);
 }
 

@@ -233,12 +233,12 @@ static tuff_status open_side(const verification *v, tuff_device *device, side *s
     return tuff_trainer_create(s->model, &info, &s->trainer);
 }
 
-static bool keep_numbers(verification *v, const char *op, const char *label, const tuff_shape *shape,
-                         const float *want, const float *got, double allowance, double magnitude)
+static bool keep_numbers(verification *v, tuff_verify_record record, const float *want, const float *got,
+                         double allowance, double magnitude)
 {
     tuff__comparison comparison;
-    tuff__compare_arrays(want, got, (uint64_t)tuff_shape_count(shape), allowance, magnitude, &comparison);
-    tuff_verify_record record = {.op = op, .variant = "", .label = label, .shape = *shape};
+    tuff__compare_arrays(want, got, (uint64_t)tuff_shape_count(&record.shape), allowance, magnitude, &comparison);
+    record.variant = "";
     take_comparison(&record, &comparison);
     return keep(v, record);
 }
@@ -246,12 +246,13 @@ static bool keep_numbers(verification *v, const char *op, const char *label, con
 static tuff_status compare_step(verification *v, const side *got, const side *want, uint32_t step)
 {
     char label[32];
-    const tuff_shape scalar = TUFF_SHAPE(1);
     snprintf(label, sizeof label, "step %u", step + 1);
+    const tuff_verify_record loss = {.op = "loss", .label = label, .shape = TUFF_SHAPE(1)};
+    const tuff_verify_record norm = {.op = "grad_norm", .label = label, .shape = TUFF_SHAPE(1)};
     const float got_loss = (float)got->result.loss, want_loss = (float)want->result.loss;
     const float got_norm = (float)got->result.grad_norm, want_norm = (float)want->result.grad_norm;
-    if (keep_numbers(v, "loss", label, &scalar, &want_loss, &got_loss, loss_allowance, 1))
-        keep_numbers(v, "grad_norm", label, &scalar, &want_norm, &got_norm, norm_allowance, 0);
+    if (keep_numbers(v, loss, &want_loss, &got_loss, loss_allowance, 1))
+        keep_numbers(v, norm, &want_norm, &got_norm, norm_allowance, 0);
     return v->status;
 }
 
@@ -338,7 +339,8 @@ static bool compare_gradient(verification *v, const tuff__parameter *parameter, 
     const size_t at = (size_t)(parameter->offset / sizeof(float));
     const double own = largest(s->want_gradient + at, count);
     const double magnitude = own < rounding_level(own, layer_largest) ? layer_largest : own;
-    return keep_numbers(v, "gradient", parameter->name, &parameter->shape, s->want_gradient + at, s->got_gradient + at,
+    const tuff_verify_record record = {.op = "gradient", .label = parameter->name, .shape = parameter->shape};
+    return keep_numbers(v, record, s->want_gradient + at, s->got_gradient + at,
                         gradient_allowance, magnitude);
 }
 
