@@ -15,16 +15,16 @@ struct tuff__pool;
  * Vulkan, cpu_backend.c for the CPUs. */
 typedef struct tuff__target {
     tuff_backend backend;
-    uint32_t thread_count;                /* CPU device: tasks that run at one time; 1 elsewhere */
-    bool software;                        /* Vulkan on a CPU: shared memory and barriers cost, wide registers pay */
-    bool buffer_device_address;           /* usable, not only reported */
-    uint64_t max_storage_buffer_range;    /* bytes one binding may span */
-    uint32_t max_shared_memory_size;      /* bytes a workgroup may share */
+    uint32_t thread_count;             /* CPU device: tasks that run at one time; 1 elsewhere */
+    bool software;                     /* Vulkan on a CPU: shared memory and barriers cost, wide registers pay */
+    bool buffer_device_address;        /* usable, not only reported */
+    uint64_t max_storage_buffer_range; /* bytes one binding may span */
+    uint32_t max_shared_memory_size;   /* bytes a workgroup may share */
     uint32_t max_workgroup_invocations;
     uint32_t max_workgroup_count[3];
     uint32_t subgroup_size;
-    double max_dispatch_flops;            /* what one dispatch should do at most, to stay short; 0: any number */
-    const char *kernel_variant;           /* a rung the caller insists on, where it exists; NULL: none; static */
+    double max_dispatch_flops;  /* what one dispatch should do at most, to stay short; 0: any number */
+    const char *kernel_variant; /* a rung the caller insists on, where it exists; NULL: none; static */
 } tuff__target;
 
 typedef enum tuff__memory {
@@ -77,8 +77,8 @@ struct tuff_device {
     const tuff__backend *backend;
     tuff__target target;
     tuff_device_properties properties;
-    bool checks;          /* TUFF_CHECK: every operator of every run is held against the reference */
-    const char *dump_dir; /* TUFF_DUMP: where each compiled graph is written; NULL: nowhere */
+    bool checks;                 /* TUFF_CHECK: every operator of every run is held against the reference */
+    const char *dump_dir;        /* TUFF_DUMP: where each compiled graph is written; NULL: nowhere */
     struct tuff__prover *prover; /* which kernel variants this device has proven (prove.c); may be NULL */
 };
 
@@ -86,7 +86,8 @@ struct tuff__program {
     tuff_device *device;
 };
 
-/* tuff_device_create; with `keep_statistics` a Vulkan driver is asked to keep those of every pipeline (`tuff kernels`). */
+/* tuff_device_create; with `keep_statistics` a Vulkan driver is asked to keep those of
+ * every pipeline (`tuff kernels`). */
 tuff_status tuff__device_create(const tuff_device_create_info *info, bool keep_statistics, tuff_device **out_device);
 
 #endif

@@ -8,17 +8,17 @@
 #include "op.h"
 
 typedef struct tuff__comparison {
-    uint64_t count, bad;         /* elements; those out of their allowance */
-    uint64_t worst;              /* index of the element with the largest error in units of its allowance */
-    double got, want, allowed;   /* of that element */
-    double ratio;                /* its error over its allowance; infinite for NaN and for allowance 0 */
-    double max_abs_error;        /* over all finite elements */
+    uint64_t count, bad;       /* elements; those out of their allowance */
+    uint64_t worst;            /* index of the element with the largest error in units of its allowance */
+    double got, want, allowed; /* of that element */
+    double ratio;              /* its error over its allowance; infinite for NaN and for allowance 0 */
+    double max_abs_error;      /* over all finite elements */
     uint64_t got_nan, want_nan, got_inf, want_inf;
 } tuff__comparison;
 
-/* Holds `got` against call->outputs[output].data, which the reference computed from call->inputs' data. Element i is right
- * when |got - want| <= op->allowance·2^-23·(|want| + magnitude[i]), or both are the same infinity; NaN is never right.
- * A magnitude is at least 2^-100, so that flushing to zero is right. Errors: memory. */
+/* Holds `got` against call->outputs[output].data, which the reference computed from call->inputs' data. Element i is
+ * right when |got - want| <= op->allowance·2^-23·(|want| + magnitude[i]), or both are the same infinity; NaN is never
+ * right. A magnitude is at least 2^-100, so that flushing to zero is right. Errors: memory. */
 tuff_status tuff__compare_output(const tuff_op_call *call, uint32_t output, const void *got,
                                  tuff__comparison *out_comparison);
 

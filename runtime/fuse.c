@@ -1,7 +1,7 @@
 /*
  * fuse.c: owns the rewriting of a recorded graph before it is planned: an activation or an addition that alone reads a
- * matrix product becomes that product's epilogue, which saves a pass over memory. In a training graph the value before an
- * activation has a second reader, the gradient, and stays.
+ * matrix product becomes that product's epilogue, which saves a pass over memory. In a training graph the value before
+ * an activation has a second reader, the gradient, and stays.
  */
 #include "graph.h"
 #include "ops/matmul.h"
@@ -34,8 +34,7 @@ static tuff__node *sole_product(const tuff_graph *graph, const uint32_t *readers
         v->kind != TUFF__VALUE_INTERMEDIATE)
         return NULL;
     tuff__node *node = &graph->nodes[v->producer];
-    const bool has_residual =
-        node->input_count > TUFF__MATMUL_RESIDUAL && node->inputs[TUFF__MATMUL_RESIDUAL] != 0;
+    const bool has_residual = node->input_count > TUFF__MATMUL_RESIDUAL && node->inputs[TUFF__MATMUL_RESIDUAL] != 0;
     return node->op == TUFF__OP_MATMUL && !node->dropped && !has_residual ? node : NULL;
 }
 

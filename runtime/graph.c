@@ -117,12 +117,11 @@ static bool check_range(tuff_graph *graph, const char *name, const tuff_buffer *
 {
     if (buffer && offset % TUFF__ALIGNMENT == 0 && offset <= buffer->size && size <= buffer->size - offset)
         return true;
-    tuff__graph_set_error(graph,
-                          tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
-                                     "graph: '%s' spans %llu bytes from offset %llu, wanted an offset that is a "
-                                     "multiple of %d, within the buffer's %llu bytes",
-                                     name ? name : "", (unsigned long long)size, (unsigned long long)offset,
-                                     TUFF__ALIGNMENT, (unsigned long long)(buffer ? buffer->size : 0)));
+    tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
+                                            "graph: '%s' spans %llu bytes from offset %llu, wanted an offset that is a "
+                                            "multiple of %d, within the buffer's %llu bytes",
+                                            name ? name : "", (unsigned long long)size, (unsigned long long)offset,
+                                            TUFF__ALIGNMENT, (unsigned long long)(buffer ? buffer->size : 0)));
     return false;
 }
 
@@ -144,8 +143,8 @@ tuff_tensor tuff_graph_bind(tuff_graph *graph, tuff_tensor tensor, tuff_buffer *
         return (tuff_tensor){0};
     const uint32_t root = value->root;
     /* Only memory that nobody else has claimed, and that this tensor fills, can be moved. */
-    if (graph->values[root].kind != TUFF__VALUE_INTERMEDIATE || tuff__value_size(&graph->values[root]) !=
-        tuff__value_size(value)) {
+    if (graph->values[root].kind != TUFF__VALUE_INTERMEDIATE ||
+        tuff__value_size(&graph->values[root]) != tuff__value_size(value)) {
         tensor = tuff_copy(graph, tensor);
         return tensor.id ? tuff_graph_bind(graph, tensor, buffer, offset) : tensor;
     }
@@ -200,8 +199,8 @@ void tuff__graph_describe(const tuff_graph *graph, const tuff__node *node, tuff_
     };
     for (uint32_t i = 0; i < node->input_count; i++) {
         const tuff__value *value = &graph->values[node->inputs[i]];
-        out_call->inputs[i] = (tuff__operand){.dtype = value->dtype, .shape = value->shape,
-                                              .present = node->inputs[i] != 0};
+        out_call->inputs[i] =
+            (tuff__operand){.dtype = value->dtype, .shape = value->shape, .present = node->inputs[i] != 0};
     }
     for (uint32_t i = 0; i < node->output_count; i++) {
         const tuff__value *value = &graph->values[node->outputs[i]];
@@ -238,13 +237,13 @@ static tuff_status prepare_node(tuff_graph *graph, tuff__node *node, const void 
 /* Appends the prepared node and its output values. */
 static tuff_status append_node(tuff_graph *graph, tuff__node *node, const tuff_op_call *call)
 {
-    TUFF_TRY(tuff__grow((void **)&graph->nodes, &graph->node_capacity, graph->node_count, sizeof *graph->nodes,
-                        "graph"));
+    TUFF_TRY(
+        tuff__grow((void **)&graph->nodes, &graph->node_capacity, graph->node_count, sizeof *graph->nodes, "graph"));
     const uint32_t index = (uint32_t)graph->node_count;
     for (uint32_t i = 0; i < node->output_count; i++) {
         const uint32_t alias = call->op->view && i == 0 ? 1 : call->op->alias[i];
-        tuff__value value = {.dtype = call->outputs[i].dtype, .shape = call->outputs[i].shape, .producer = index,
-                             .producer_output = i};
+        tuff__value value = {
+            .dtype = call->outputs[i].dtype, .shape = call->outputs[i].shape, .producer = index, .producer_output = i};
         if (alias)
             value.root = graph->values[node->inputs[alias - 1]].root;
         node->outputs[i] = add_value(graph, value);
@@ -266,8 +265,8 @@ tuff_tensor tuff__graph_add(tuff_graph *graph, tuff__op_id op, const void *param
     for (uint32_t i = 0; i < input_count; i++) {
         node.inputs[i] = inputs[i].id;
         if (inputs[i].id >= graph->value_count || (i < required && !inputs[i].id))
-            tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "%s: input %u is none",
-                                                    tuff__op_desc(op)->name, i));
+            tuff__graph_set_error(
+                graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "%s: input %u is none", tuff__op_desc(op)->name, i));
     }
     tuff_op_call call;
     tuff_status status = graph->error;
@@ -326,8 +325,9 @@ tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, si
     TUFF_TRY(tuff__graph_plan(graph));
     TUFF_TRY(graph->device->backend->program_create(graph->device, graph->calls, graph->call_count, &graph->program));
     graph->compiled = true;
-    tuff__log(TUFF_LOG_DEBUG, "graph: %u operators in %u levels, %llu bytes of activations", graph->statistics.node_count,
-              graph->statistics.level_count, (unsigned long long)graph->statistics.activation_size);
+    tuff__log(TUFF_LOG_DEBUG, "graph: %u operators in %u levels, %llu bytes of activations",
+              graph->statistics.node_count, graph->statistics.level_count,
+              (unsigned long long)graph->statistics.activation_size);
     return graph->device->dump_dir && !graph->is_proof ? tuff__graph_dump_into(graph, graph->device->dump_dir)
                                                        : TUFF_SUCCESS;
 }

@@ -22,9 +22,9 @@ typedef struct tuff__value {
     uint32_t root;         /* the value whose memory this is: itself, or what it views or updates */
     uint32_t producer;     /* node index, or TUFF__NO_NODE */
     uint32_t producer_output;
-    const char *name;      /* of inputs and externals, else NULL */
-    bool is_output;        /* of roots: stays readable after a run */
-    tuff__slice slice;     /* of roots: external from the start, the rest once planned */
+    const char *name;  /* of inputs and externals, else NULL */
+    bool is_output;    /* of roots: stays readable after a run */
+    tuff__slice slice; /* of roots: external from the start, the rest once planned */
 } tuff__value;
 
 typedef struct tuff__node {
@@ -33,7 +33,7 @@ typedef struct tuff__node {
     uint32_t input_count, output_count;
     uint32_t inputs[TUFF__MAX_INPUTS], outputs[TUFF__MAX_OUTPUTS]; /* value ids; input 0: absent */
     const char *label;
-    bool dropped; /* by fusing, or because nothing needs it */
+    bool dropped;            /* by fusing, or because nothing needs it */
     uint32_t level, variant; /* of the kernel ladder */
 } tuff__node;
 
@@ -47,15 +47,15 @@ struct tuff_graph {
     char scope[256];
     uint16_t scope_starts[16]; /* where each pushed name begins */
     size_t scope_depth;
-    tuff_status error;     /* the first building error, with its words */
+    tuff_status error; /* the first building error, with its words */
     char error_text[1024];
     uint32_t next_site;
     uint32_t step_parameters; /* value id, 0 before it is asked for */
-    bool is_proof; /* of a kernel, which may be wrong: not checked, not dumped */
+    bool is_proof;            /* of a kernel, which may be wrong: not checked, not dumped */
     /* compiled */
     bool compiling; /* compile was called, whatever came of it: what it did to the nodes cannot be done twice */
     bool compiled;
-    tuff_op_call *calls; /* in execution order */
+    tuff_op_call *calls;  /* in execution order */
     uint32_t *call_nodes; /* the node of each call */
     size_t call_count;
     tuff_buffer **buffers; /* the arenas that plan.c filled */

@@ -34,24 +34,24 @@ typedef struct tuff_op_call {
     const void *params; /* the struct the public function passed, or NULL */
     uint32_t input_count, output_count;
     tuff__operand inputs[TUFF__MAX_INPUTS], outputs[TUFF__MAX_OUTPUTS];
-    const tuff__target *target;    /* NULL during infer */
-    uint32_t variant;              /* index into op->variants */
-    uint32_t level;                /* dependency level in the plan */
-    uint64_t workspace_size;       /* bytes, from op->workspace */
-    void *workspace;               /* compute_fast: host address */
-    tuff__slice workspace_slice;   /* record */
-    struct tuff__pool *pool;       /* compute_fast: the CPU device's threads */
-    const char *label;             /* "bert.encoder.layer.0.attention" */
+    const tuff__target *target;  /* NULL during infer */
+    uint32_t variant;            /* index into op->variants */
+    uint32_t level;              /* dependency level in the plan */
+    uint64_t workspace_size;     /* bytes, from op->workspace */
+    void *workspace;             /* compute_fast: host address */
+    tuff__slice workspace_slice; /* record */
+    struct tuff__pool *pool;     /* compute_fast: the CPU device's threads */
+    const char *label;           /* "bert.encoder.layer.0.attention" */
 } tuff_op_call;
 
 /* A rung of the kernel ladder (blueprint, section 3), from the most portable up. */
 typedef struct tuff__variant {
-    const char *name;                             /* "t0" */
+    const char *name;                              /* "t0" */
     bool (*supported)(const tuff__target *target); /* whether this kind of device is meant to run it */
 } tuff__variant;
 
-/* What a rung must get right on a device, and be timed on, before it is used there: prove.c fills F32 inputs with normal
- * numbers. Small and awkward: sizes that no tile divides. */
+/* What a rung must get right on a device, and be timed on, before it is used there: prove.c fills F32 inputs with
+ * normal numbers. Small and awkward: sizes that no tile divides. */
 typedef struct tuff__proof {
     tuff_shape inputs[TUFF__MAX_INPUTS]; /* rank 0: absent */
     uint32_t input_count;
@@ -65,11 +65,11 @@ typedef struct tuff__gradient {
     tuff_graph *graph;
     const void *params;
     uint32_t input_count, output_count;
-    tuff_tensor inputs[TUFF__MAX_INPUTS];          /* of the forward node; id 0: absent */
-    tuff_tensor outputs[TUFF__MAX_OUTPUTS];        /* of the forward node */
-    tuff_tensor output_grads[TUFF__MAX_OUTPUTS];   /* id 0: that output does not reach the loss */
-    bool wanted[TUFF__MAX_INPUTS];                 /* whose gradients are asked for */
-    tuff_tensor input_grads[TUFF__MAX_INPUTS];     /* to fill in; id 0: none flows */
+    tuff_tensor inputs[TUFF__MAX_INPUTS];        /* of the forward node; id 0: absent */
+    tuff_tensor outputs[TUFF__MAX_OUTPUTS];      /* of the forward node */
+    tuff_tensor output_grads[TUFF__MAX_OUTPUTS]; /* id 0: that output does not reach the loss */
+    bool wanted[TUFF__MAX_INPUTS];               /* whose gradients are asked for */
+    tuff_tensor input_grads[TUFF__MAX_INPUTS];   /* to fill in; id 0: none flows */
 } tuff__gradient;
 
 struct tuff__recorder;
@@ -90,8 +90,8 @@ typedef struct tuff_op_desc {
     tuff_status (*infer)(tuff_op_call *call);
     /* Bytes of scratch that record or compute_fast want on this target; NULL: none. Not called for the reference. */
     uint64_t (*workspace)(const tuff_op_call *call, const tuff__target *target);
-    void (*compute)(const tuff_op_call *call);                                       /* CPU reference */
-    void (*compute_fast)(const tuff_op_call *call);                                  /* CPU device; NULL: compute */
+    void (*compute)(const tuff_op_call *call);                                        /* CPU reference */
+    void (*compute_fast)(const tuff_op_call *call);                                   /* CPU device; NULL: compute */
     tuff_status (*record)(const tuff_op_call *call, struct tuff__recorder *recorder); /* Vulkan dispatches */
     void (*backward)(tuff__gradient *gradient); /* appends ops; NULL: no gradient; failures stick to the graph */
     double (*flops)(const tuff_op_call *call);  /* NULL: one per output element */
@@ -123,11 +123,11 @@ void tuff__output_like(tuff_op_call *call, uint32_t output, uint32_t input); /* 
 void tuff__output_set(tuff_op_call *call, uint32_t output, tuff_dtype dtype, tuff_shape shape);
 bool tuff__call_has(const tuff_op_call *call, uint32_t input); /* an optional input is there */
 
-/* -- how the public functions add a node: graph.c ------------------------------------------------------------------ */
+/* -- how the public functions add a node: graph.c ----------------------------------------------------------------- */
 
-/* Adds a node; params is copied. An id 0 among the inputs means "absent" where the operator allows it; elsewhere it, or a
- * failed infer, makes all outputs 0 and sticks. Returns output 0; all outputs go to out_outputs (output_count entries,
- * may be NULL). */
+/* Adds a node; params is copied. An id 0 among the inputs means "absent" where the operator allows it; elsewhere it, or
+ * a failed infer, makes all outputs 0 and sticks. Returns output 0; all outputs go to out_outputs (output_count
+ * entries, may be NULL). */
 tuff_tensor tuff__graph_add(tuff_graph *graph, tuff__op_id op, const void *params, size_t params_size,
                             const tuff_tensor *inputs, uint32_t input_count, tuff_tensor *out_outputs);
 /* A number that differs between the random operators of a graph. */

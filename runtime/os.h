@@ -31,7 +31,10 @@ void tuff__condition_signal_all(tuff__condition *condition);
 typedef struct tuff__once {
     int state; /* 0 before, 1 after; changed under one process-wide lock */
 } tuff__once;
+/* The formatter takes the braces of initialisers for blocks. */
+/* clang-format off */
 #define TUFF__ONCE_INIT {0}
+/* clang-format on */
 void tuff__call_once(tuff__once *once, void (*function)(void));
 
 /* Processors this process may run on; at least 1. */
@@ -66,8 +69,8 @@ tuff_status tuff__file_rename(const char *from, const char *to);
  * where the file system cannot, for a folder, and where `to` exists. */
 bool tuff__file_link(const char *from, const char *to);
 tuff_status tuff__file_sync(FILE *file, const char *path); /* flush to the disk; a full disk shows here at the latest */
-tuff_status tuff__directory_create(const char *path); /* with its parents; succeeds when it is there */
-tuff_status tuff__directory_remove(const char *path); /* with all it holds */
+tuff_status tuff__directory_create(const char *path);      /* with its parents; succeeds when it is there */
+tuff_status tuff__directory_remove(const char *path);      /* with all it holds */
 /* Puts the directory `from` in the place of `to`; what was at `to` is then called `from`, for the caller to remove. On
  * failure all is as it was, or the sentence says where the old one is. Where the system can exchange two names (Linux),
  * `to` is the old directory or the new one at every moment; elsewhere, for the blink between two renames, the old one

@@ -462,7 +462,7 @@ tuff_status tuff__directory_remove(const char *path)
 bool tuff__directory_can_move(const char *path)
 {
 #if defined(STATX_ATTR_MOUNT_ROOT) && defined(__GLIBC__) /* others may have the word and not the call */
-    struct statx extended; /* tells also of a folder mounted from its own file system */
+    struct statx extended;                               /* tells also of a folder mounted from its own file system */
     if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, 0, &extended) == 0 &&
         (extended.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
         return !(extended.stx_attributes & STATX_ATTR_MOUNT_ROOT);

@@ -204,8 +204,11 @@ static tuff_status append_fixed(planner *p, uint32_t value, tuff__memory memory,
     if (*arena == UINT32_MAX || p->arenas[*arena].size + tuff__value_size(root) > arena_limit)
         TUFF_TRY(add_arena(p, memory, arena));
     plan_arena *to = &p->arenas[*arena];
-    TUFF_TRY(add_item(p, (plan_item){.size = tuff__value_size(root), .offset = to->size, .arena = *arena,
-                                     .value = value, .node = TUFF__NO_NODE}));
+    TUFF_TRY(add_item(p, (plan_item){.size = tuff__value_size(root),
+                                     .offset = to->size,
+                                     .arena = *arena,
+                                     .value = value,
+                                     .node = TUFF__NO_NODE}));
     to->size += aligned(tuff__value_size(root));
     return TUFF_SUCCESS;
 }
@@ -228,8 +231,12 @@ static tuff_status collect_values(planner *p)
             graph->statistics.output_size += tuff__value_size(value);
         } else {
             const uint32_t last = a->read && a->last_read > a->last_write ? a->last_read : a->last_write;
-            TUFF_TRY(add_item(p, (plan_item){.size = tuff__value_size(value), .first = a->first, .last = last,
-                                             .arena = UINT32_MAX, .value = id, .node = TUFF__NO_NODE}));
+            TUFF_TRY(add_item(p, (plan_item){.size = tuff__value_size(value),
+                                             .first = a->first,
+                                             .last = last,
+                                             .arena = UINT32_MAX,
+                                             .value = id,
+                                             .node = TUFF__NO_NODE}));
         }
     }
     return TUFF_SUCCESS;
@@ -249,8 +256,9 @@ static tuff_status collect_workspaces(planner *p)
         const uint64_t size = op->workspace(&call, target);
         graph->statistics.workspace_size += size;
         if (size)
-            TUFF_TRY(add_item(p, (plan_item){.size = size, .first = node->level, .last = node->level,
-                                             .arena = UINT32_MAX, .node = n}));
+            TUFF_TRY(add_item(
+                p,
+                (plan_item){.size = size, .first = node->level, .last = node->level, .arena = UINT32_MAX, .node = n}));
     }
     return TUFF_SUCCESS;
 }
@@ -408,8 +416,8 @@ static tuff_status make_calls(planner *p)
     }
     for (size_t i = 0; i < p->item_count; i++)
         if (p->items[i].node == TUFF__NO_NODE)
-            graph->values[p->items[i].value].slice = (tuff__slice){
-                graph->buffers[p->items[i].arena], p->items[i].offset, p->items[i].size};
+            graph->values[p->items[i].value].slice =
+                (tuff__slice){graph->buffers[p->items[i].arena], p->items[i].offset, p->items[i].size};
     for (uint32_t i = 0; i < graph->call_count; i++) {
         resolve_call(graph, &graph->nodes[graph->call_nodes[i]], &graph->calls[i]);
         call_of[graph->call_nodes[i]] = i;
@@ -445,9 +453,8 @@ tuff_status tuff__graph_plan(tuff_graph *graph)
         .accesses = tuff__calloc(graph->value_count, sizeof(access)),
         .externals = tuff__calloc(graph->value_count, sizeof(uint32_t)),
     };
-    const tuff_status status = p.accesses && p.externals
-                                   ? plan(&p)
-                                   : tuff__fail_memory("graph plan", graph->value_count * sizeof(access));
+    const tuff_status status =
+        p.accesses && p.externals ? plan(&p) : tuff__fail_memory("graph plan", graph->value_count * sizeof(access));
     tuff__free(p.accesses);
     tuff__free(p.externals);
     tuff__free(p.items);

@@ -68,11 +68,11 @@ static uint64_t key_of(const tuff_device *device)
     const tuff_device_properties *p = &device->properties;
     const tuff__target *t = &device->target;
     const uint64_t numbers[] = {
-        p->driver_version,           t->software,
-        t->buffer_device_address,    t->max_storage_buffer_range,
-        t->max_shared_memory_size,   t->max_workgroup_invocations,
-        t->max_workgroup_count[0],   t->max_workgroup_count[1],
-        t->max_workgroup_count[2],   t->subgroup_size,
+        p->driver_version,         t->software,
+        t->buffer_device_address,  t->max_storage_buffer_range,
+        t->max_shared_memory_size, t->max_workgroup_invocations,
+        t->max_workgroup_count[0], t->max_workgroup_count[1],
+        t->max_workgroup_count[2], t->subgroup_size,
     };
     uint64_t hash = hash_bytes(UINT64_C(0xCBF29CE484222325), p->uuid, sizeof p->uuid);
     hash = hash_bytes(hash, &t->max_dispatch_flops, sizeof t->max_dispatch_flops);
@@ -170,7 +170,8 @@ static bool write_lines(const tuff__prover *prover, const char *path)
             const tuff__prover_row *row = &prover->ops[id].rows[v];
             if (row->verdict != TUFF__VERDICT_UNKNOWN)
                 written = fprintf(file, "%s %s %d %.9g\n", desc->name, desc->variants[v].name, (int)row->verdict,
-                                  row->seconds) > 0 && written;
+                                  row->seconds) > 0 &&
+                          written;
         }
     }
     return file && fclose(file) == 0 && written;
@@ -185,8 +186,7 @@ static void write_verdicts(const tuff_device *device)
     char *aside = prover->path ? tuff__asprintf("%s.%llx.%llx", prover->path, (unsigned long long)tuff__process_id(),
                                                 (unsigned long long)(uintptr_t)prover)
                                : NULL;
-    const bool kept =
-        aside && write_lines(prover, aside) && tuff__file_rename(aside, prover->path) == TUFF_SUCCESS;
+    const bool kept = aside && write_lines(prover, aside) && tuff__file_rename(aside, prover->path) == TUFF_SUCCESS;
     if (aside && !kept)
         (void)tuff__file_remove(aside);
     tuff__free(aside);
@@ -224,8 +224,11 @@ static float *new_numbers(const tuff_shape *shape, uint64_t seed)
 
 static tuff_status prepare(const tuff_op_desc *op, const tuff__proof *proof, proof_run *run)
 {
-    run->call = (tuff_op_call){.op = op, .params = proof->params, .input_count = proof->input_count,
-                               .output_count = op->output_count, .label = "proof"};
+    run->call = (tuff_op_call){.op = op,
+                               .params = proof->params,
+                               .input_count = proof->input_count,
+                               .output_count = op->output_count,
+                               .label = "proof"};
     for (uint32_t i = 0; i < proof->input_count; i++) {
         run->call.inputs[i] = (tuff__operand){.shape = proof->inputs[i], .present = proof->inputs[i].rank > 0};
         if (!run->call.inputs[i].present)
@@ -282,8 +285,7 @@ static tuff_status judge(proof_run *run, bool *out_right, char reason[192])
     for (uint32_t i = 0; i < run->call.output_count && *out_right; i++) {
         const size_t size = operand_size(&run->call.outputs[i]);
         void *got = tuff__malloc(size);
-        tuff_status status =
-            got ? tuff_buffer_read(run->outputs[i], 0, got, size) : tuff__fail_memory("proof", size);
+        tuff_status status = got ? tuff_buffer_read(run->outputs[i], 0, got, size) : tuff__fail_memory("proof", size);
         tuff__comparison comparison;
         if (status == TUFF_SUCCESS)
             status = tuff__compare_output(&run->call, i, got, &comparison);
@@ -442,7 +444,8 @@ static tuff_status need_prover(tuff_device *device)
     return TUFF_SUCCESS;
 }
 
-/* The rung that the caller insists on; where this operator has no such rung, the highest meant for the device, unproven. */
+/* The rung that the caller insists on; where this operator has no such rung, the highest meant for the device,
+ * unproven. */
 static bool insisted(const tuff_device *device, const tuff_op_desc *op, uint32_t *out_variant)
 {
     const char *wanted = device->target.kernel_variant;

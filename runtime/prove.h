@@ -30,8 +30,8 @@ typedef struct tuff__prover_row {
  * become SLOWER. False where none is proven. */
 bool tuff__prover_choose(tuff__prover_row *rows, uint32_t count, uint32_t *out_chosen);
 
-/* Sets call->variant, proving the operator's rungs first where that was never done on this device. Without variants, or on
- * a CPU execution, there is nothing to choose. */
+/* Sets call->variant, proving the operator's rungs first where that was never done on this device. Without variants, or
+ * on a CPU execution, there is nothing to choose. */
 tuff_status tuff__prove_variant(tuff_device *device, tuff_op_call *call);
 
 /* Proves every operator that has variants. *out_rows (free with tuff__free) lists all verdicts. */

@@ -12,13 +12,13 @@ enum { TUFF__MAX_BINDINGS = 8, TUFF__MAX_CONSTANTS = 16 };
 typedef struct tuff__recorder tuff__recorder;
 
 typedef struct tuff__dispatch {
-    const char *shader;              /* shaders/<shader>.comp */
-    const void *push_constants;      /* struct tuff_push_* of shaders/<family>.h; may be NULL */
-    uint32_t push_constants_size;    /* at most 128, a multiple of 4 */
-    uint32_t local_size_x;           /* specialization constant 0; 0: what the shader says */
+    const char *shader;                      /* shaders/<shader>.comp */
+    const void *push_constants;              /* struct tuff_push_* of shaders/<family>.h; may be NULL */
+    uint32_t push_constants_size;            /* at most 128, a multiple of 4 */
+    uint32_t local_size_x;                   /* specialization constant 0; 0: what the shader says */
     uint32_t constants[TUFF__MAX_CONSTANTS]; /* specialization constants with ids 3, 4, ... */
     uint32_t constant_count;
-    uint32_t group_count[3];         /* each at least 1 and within the target's limits */
+    uint32_t group_count[3]; /* each at least 1 and within the target's limits */
     /* Set 0, by binding number. Which are read and which written is read from the SPIR-V (readonly, writeonly). Two
      * bindings may be the same slice. A binding the specialized shader never touches still needs a slice: pass any. */
     tuff__slice bindings[TUFF__MAX_BINDINGS];
@@ -32,7 +32,7 @@ tuff_status tuff__dispatch_record(tuff__recorder *recorder, const tuff_op_call *
 /* Sets all 32-bit words of the slice (size a multiple of 4; any length) to `word`. */
 tuff_status tuff__fill_record(tuff__recorder *recorder, const tuff_op_call *call, tuff__slice slice, uint32_t word);
 
-/* -- splitting what exceeds a binding: rows.c ---------------------------------------------------------------------- */
+/* -- splitting what exceeds a binding: rows.c --------------------------------------------------------------------- */
 
 /* How many rows of `row_size` bytes one binding can span: all `rows` where they fit, else a multiple of 64 (128 where
  * row_size is not a multiple of 4) so that each part starts at a TUFF__ALIGNMENT boundary. 0 if not even those fit. */

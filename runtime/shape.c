@@ -17,8 +17,8 @@ const char *tuff__shape_text(const tuff_shape *shape, char text[TUFF__SHAPE_TEXT
 {
     int used = snprintf(text, TUFF__SHAPE_TEXT, "[");
     for (uint32_t i = 0; i < shape->rank && i < TUFF_MAX_RANK; i++)
-        used += snprintf(text + used, (size_t)(TUFF__SHAPE_TEXT - used), i ? ", %lld" : "%lld",
-                         (long long)shape->dims[i]);
+        used +=
+            snprintf(text + used, (size_t)(TUFF__SHAPE_TEXT - used), i ? ", %lld" : "%lld", (long long)shape->dims[i]);
     snprintf(text + used, (size_t)(TUFF__SHAPE_TEXT - used), "]");
     return text;
 }

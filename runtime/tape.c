@@ -1,6 +1,6 @@
 /*
- * tape.c: owns reverse-mode differentiation: walks the nodes backwards and lets each operator append the operators of its
- * gradient to the same graph. Which operators those are is each operator's own affair.
+ * tape.c: owns reverse-mode differentiation: walks the nodes backwards and lets each operator append the operators of
+ * its gradient to the same graph. Which operators those are is each operator's own affair.
  */
 #include "graph.h"
 
@@ -69,8 +69,8 @@ static void differentiate(tape *t, size_t index)
         return;
     const tuff_op_desc *op = tuff__op_desc(node.op);
     if (!op->backward) {
-        tuff__graph_set_error(t->graph, tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s (%s): has no gradient", op->name,
-                                                   node.label));
+        tuff__graph_set_error(
+            t->graph, tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s (%s): has no gradient", op->name, node.label));
         return;
     }
     tuff_graph_scope_push(t->graph, "backward");
@@ -105,8 +105,8 @@ void tuff_graph_backward(tuff_graph *graph, tuff_tensor loss, const tuff_tensor 
     memset(out_gradients, 0, count * sizeof *out_gradients);
     const tuff__value *value = tuff__graph_value(graph, loss);
     if (graph->error || !value || tuff_shape_count(&value->shape) != 1 || value->dtype != TUFF_F32) {
-        tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_SHAPE_MISMATCH,
-                                                "graph: backward wants a scalar f32 loss of shape [1]"));
+        tuff__graph_set_error(
+            graph, tuff__fail(TUFF_ERROR_SHAPE_MISMATCH, "graph: backward wants a scalar f32 loss of shape [1]"));
         return;
     }
     tape t = {

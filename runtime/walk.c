@@ -186,8 +186,11 @@ static tuff_status replay(walk *w)
                                    (size_t)w->before[i].slice.size));
     TUFF_TRY(scramble(w->graph));
     TUFF_TRY(tuff__graph_replay(w->graph));
-    tuff__walk_record record = {.op = "replay", .variant = "", .label = "the whole graph in one submit",
-                                .dtype = TUFF_I32, .seconds = w->graph->statistics.last_run_seconds};
+    tuff__walk_record record = {.op = "replay",
+                                .variant = "",
+                                .label = "the whole graph in one submit",
+                                .dtype = TUFF_I32,
+                                .seconds = w->graph->statistics.last_run_seconds};
     for (size_t i = 0; i < w->after_count && !w->stopped; i++) {
         void *got = NULL;
         const tuff_status status = read_slice(&w->after[i].slice, &got);
@@ -241,11 +244,11 @@ static bool stop_at_wrong(void *user, const tuff__walk_record *record)
     if (record->comparison.bad == 0)
         return true;
     tuff__comparison_text(&record->comparison, &record->shape, words);
-    c->status = tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "check: %s%s%s at %s, result %u, %s %s, on %s: %s",
-                           record->op, record->variant[0] ? " " : "", record->variant,
-                           record->label[0] ? record->label : "the top level", record->output,
-                           tuff__dtype_name(record->dtype), tuff__shape_text(&record->shape, shape),
-                           c->graph->device->properties.name, words);
+    c->status =
+        tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "check: %s%s%s at %s, result %u, %s %s, on %s: %s", record->op,
+                   record->variant[0] ? " " : "", record->variant, record->label[0] ? record->label : "the top level",
+                   record->output, tuff__dtype_name(record->dtype), tuff__shape_text(&record->shape, shape),
+                   c->graph->device->properties.name, words);
     return false;
 }
 

@@ -1,5 +1,5 @@
-// adamw: one step of AdamW in place, in PyTorch's order (ops/optimizer.c). Each invocation takes every (groups·local size)-th
-// element.
+// adamw: one step of AdamW in place, in PyTorch's order (ops/optimizer.c). Each invocation takes every (groups·local
+// size)-th element.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -7,18 +7,18 @@
 /* One dispatch: some batches, a window of queries and a window of keys. Bases count elements from a binding's start to
  * the window's first. */
 struct tuff_push_attention {
-    tuff_uint tq, tk;                  /* all queries and keys: what masks and random numbers count by */
-    tuff_uint channels;                /* elements from one row to the next */
+    tuff_uint tq, tk;   /* all queries and keys: what masks and random numbers count by */
+    tuff_uint channels; /* elements from one row to the next */
     tuff_uint heads;
-    tuff_uint first_q, q_count;        /* the window */
+    tuff_uint first_q, q_count; /* the window */
     tuff_uint first_k, k_count;
     tuff_uint first_batch;
-    tuff_uint q_base, k_base;          /* of q, do, o, dq; of k, v, dk, dv: equal shapes, equal windows */
-    tuff_uint row_base;                /* of lse [B, H, Tq], or of the pairs that attention_pack made of it */
-    tuff_uint lengths_base;            /* of key_lengths */
+    tuff_uint q_base, k_base; /* of q, do, o, dq; of k, v, dk, dv: equal shapes, equal windows */
+    tuff_uint row_base;       /* of lse [B, H, Tq], or of the pairs that attention_pack made of it */
+    tuff_uint lengths_base;   /* of key_lengths */
     tuff_float scale, keep_scale;
-    tuff_uint threshold, site;         /* of dropout */
-    tuff_uint flags;                   /* TUFF_ATTENTION_CAUSAL, ... */
+    tuff_uint threshold, site; /* of dropout */
+    tuff_uint flags;           /* TUFF_ATTENTION_CAUSAL, ... */
 };
 TUFF_PUSH_CONSTANTS(attention)
 
@@ -46,8 +46,8 @@ TUFF_PUSH_CONSTANTS(attention_pack)
 /* Ids of specialization constants. */
 #define TUFF_ATTENTION_HEAD_SIZE 3
 #define TUFF_ATTENTION_DROPOUT 4
-#define TUFF_ATTENTION_ROWS 5  /* rows of an invocation */
-#define TUFF_ATTENTION_FOURS 6 /* t0c: rows may be read four elements at a time */
+#define TUFF_ATTENTION_ROWS 5        /* rows of an invocation */
+#define TUFF_ATTENTION_FOURS 6       /* t0c: rows may be read four elements at a time */
 #define TUFF_ATTENTION_DELTA_LANES 3 /* attention_delta: invocations that share a head of a query */
 
 #endif

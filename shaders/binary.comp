@@ -1,5 +1,6 @@
-// binary: y[i] = a[i] + b[j] or a[i]·b[j], where j is i, or the element of b that is broadcast to i. Elements whose j lies
-// outside of the bound window of b are left to another dispatch. Each invocation takes every (groups·local size)-th element.
+// binary: y[i] = a[i] + b[j] or a[i]·b[j], where j is i, or the element of b that is broadcast to i. Elements whose j
+// lies outside of the bound window of b are left to another dispatch. Each invocation takes every (groups·local
+// size)-th element.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

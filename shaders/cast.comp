@@ -1,5 +1,5 @@
-// cast: between f32, f16 and bf16 to nearest even, and from i32 to f32, on integers alone, so exact on every device; 16-bit
-// types are two to a word. Grid: an invocation per two elements, striding over the rest.
+// cast: between f32, f16 and bf16 to nearest even, and from i32 to f32, on integers alone, so exact on every device;
+// 16-bit types are two to a word. Grid: an invocation per two elements, striding over the rest.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -1,6 +1,5 @@
-// cross_entropy: lse[n] = log(sum of e^logits[n, v]) and the loss of each counted row, 0 for others, relative to the row's
-// largest logit. Grid: workgroups of 128/LANES rows, LANES invocations each,
-// striding over the rest.
+// cross_entropy: lse[n] = log(sum of e^logits[n, v]) and the loss of each counted row, 0 for others, relative to the
+// row's largest logit. Grid: workgroups of 128/LANES rows, LANES invocations each, striding over the rest.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

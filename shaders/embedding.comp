@@ -1,5 +1,5 @@
-// embedding: out[t, c] = table[ids[t], c]; zeros for an id outside of the vocabulary. Ids of rows outside of the bound window
-// are left to another dispatch. Each invocation takes every (groups·local size)-th element.
+// embedding: out[t, c] = table[ids[t], c]; zeros for an id outside of the vocabulary. Ids of rows outside of the bound
+// window are left to another dispatch. Each invocation takes every (groups·local size)-th element.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -1,5 +1,6 @@
-// embedding_backward: dtable[v, c] += sum over tokens t with ids[t] = v of dy[t, c]. The workgroups of the first token of an
-// id sum up the tokens to the last one: 32 columns by lanes, which take tokens in turn and are then added in order.
+// embedding_backward: dtable[v, c] += sum over tokens t with ids[t] = v of dy[t, c]. The workgroups of the first token
+// of an id sum up the tokens to the last one: 32 columns by lanes, which take tokens in turn and are then added in
+// order.
 // Grid: x tokens, striding over the rest; y blocks of 32 columns.
 // spill_allowance: 0
 #version 450

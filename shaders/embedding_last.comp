@@ -1,5 +1,5 @@
-// embedding_last: last[t] = 0 where an earlier token has the id of token t, else 1 + the position of the last one that has
-// it. Grid: one workgroup per token, striding over the rest.
+// embedding_last: last[t] = 0 where an earlier token has the id of token t, else 1 + the position of the last one that
+// has it. Grid: one workgroup per token, striding over the rest.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -4,8 +4,8 @@
 
 #include "include/shared.h"
 
-/* Specialization constant 3 of layer_norm.comp and layer_norm_backward.comp: invocations a row; 4 of layer_norm.comp: whether
- * a residual is added and the sum stored. */
+/* Specialization constant 3 of layer_norm.comp and layer_norm_backward.comp: invocations a row; 4 of layer_norm.comp:
+ * whether a residual is added and the sum stored. */
 
 struct tuff_push_layer_norm {
     tuff_uint rows, columns;

@@ -1,5 +1,5 @@
-// layer_norm_backward_affine: partial[chunk, 0, c] = sum over a chunk of rows of dy·(s - mean)·rstd, partial[chunk, 1, c] of
-// dy. Grid: x columns, an invocation each (striding over the rest); y chunks of rows.
+// layer_norm_backward_affine: partial[chunk, 0, c] = sum over a chunk of rows of dy·(s - mean)·rstd, partial[chunk, 1,
+// c] of dy. Grid: x columns, an invocation each (striding over the rest); y chunks of rows.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -1,4 +1,5 @@
-// layer_norm_backward_affine_sum: dweight[c] (+)= sum over chunks of partial[chunk, 0, c], dbias[c] of partial[chunk, 1, c].
+// layer_norm_backward_affine_sum: dweight[c] (+)= sum over chunks of partial[chunk, 0, c], dbias[c] of partial[chunk,
+// 1, c].
 // Grid: an invocation per column, striding over the rest.
 // spill_allowance: 0
 #version 450

@@ -1,5 +1,5 @@
-// math_check: y[i] = f(x[i]) for each function of math.glsl, so that a test can hold this device's arithmetic to the errors
-// stated there. Each invocation takes every (groups·local size)-th element.
+// math_check: y[i] = f(x[i]) for each function of math.glsl, so that a test can hold this device's arithmetic to the
+// errors stated there. Each invocation takes every (groups·local size)-th element.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

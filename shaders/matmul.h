@@ -7,11 +7,11 @@
 /* One dispatch: a part of the product that fits the bindings. Bases count elements from a binding's start to the
  * part. */
 struct tuff_push_matmul {
-    tuff_uint m, n, k;                /* of this part */
-    tuff_uint lda, ldb, ldc;          /* elements from one stored row to the next */
+    tuff_uint m, n, k;                   /* of this part */
+    tuff_uint lda, ldb, ldc;             /* elements from one stored row to the next */
     tuff_uint a_batch, b_batch, c_batch; /* elements from one batch to the next */
     tuff_uint a_base, b_base, bias_base, residual_base, c_base;
-    tuff_uint splits, split_k;        /* k is cut into `splits` pieces of split_k, each a workgroup of its own in z */
+    tuff_uint splits, split_k; /* k is cut into `splits` pieces of split_k, each a workgroup of its own in z */
     tuff_float alpha;
 };
 TUFF_PUSH_CONSTANTS(matmul)

@@ -1,5 +1,5 @@
-// max_backward: dx[o, k, i] = dy[o, i] where k = indices[o, i], else 0. Each invocation takes every (groups·local size)-th
-// element.
+// max_backward: dx[o, k, i] = dy[o, i] where k = indices[o, i], else 0. Each invocation takes every (groups·local
+// size)-th element.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -1,5 +1,5 @@
-/* reduce.h: constants of reduce_row.comp, reduce_column.comp and max_backward.comp. A tensor is seen as [outer, n, inner],
- * with n to be reduced in chunks. */
+/* reduce.h: constants of reduce_row.comp, reduce_column.comp and max_backward.comp. A tensor is seen as [outer, n,
+ * inner], with n to be reduced in chunks. */
 #ifndef TUFF_SHADERS_REDUCE_H
 #define TUFF_SHADERS_REDUCE_H
 
@@ -9,7 +9,7 @@
 #define TUFF_REDUCE_SUM 0
 #define TUFF_REDUCE_MAX 1
 /* Specialization constant 5, of reduce_row.comp: invocations a row; 4, of TUFF_REDUCE_MAX: bits */
-#define TUFF_REDUCE_READS_INDICES 1  /* the input is partial maxima with their indices */
+#define TUFF_REDUCE_READS_INDICES 1 /* the input is partial maxima with their indices */
 #define TUFF_REDUCE_WRITES_VALUES 2
 #define TUFF_REDUCE_WRITES_INDICES 4
 

@@ -4,7 +4,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 
-layout(local_size_x = 128, local_size_x_id = 0) in; // before the includes, which use gl_WorkGroupSize: newer glslang insists
+// Before the includes, which use gl_WorkGroupSize: newer glslang insists.
+layout(local_size_x = 128, local_size_x_id = 0) in;
 
 #include "include/reduce_max.glsl"
 #include "reduce.h"

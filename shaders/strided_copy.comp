@@ -1,5 +1,5 @@
-// strided_copy: words of a box of four dimensions, read at one set of strides and written at another. Elements outside of
-// the bound windows are left to another dispatch. Each invocation takes every (groups·local size)-th element.
+// strided_copy: words of a box of four dimensions, read at one set of strides and written at another. Elements outside
+// of the bound windows are left to another dispatch. Each invocation takes every (groups·local size)-th element.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -1,5 +1,5 @@
-// unary_backward: dx[i] = f'(x[i])·dy[i]; of tanh, x is the result y. Each invocation takes every (groups·local size)-th
-// element.
+// unary_backward: dx[i] = f'(x[i])·dy[i]; of tanh, x is the result y. Each invocation takes every (groups·local
+// size)-th element.
 // spill_allowance: 0
 #version 450
 #extension GL_GOOGLE_include_directive : require

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Opens the device of `info`; without a name there the one of TUFF_DEVICE, else "cpu". Returns 0, or the code to leave the
- * program with: TUFF__SKIPPED only where this machine has no such device. A driver's error, a refused setting or too
- * little memory is a failure; and CTest takes a skipped test for one where the build was told that the device is there
- * (TUFF_TESTS_REQUIRE_VULKAN). */
+/* Opens the device of `info`; without a name there the one of TUFF_DEVICE, else "cpu". Returns 0, or the code to leave
+ * the program with: TUFF__SKIPPED only where this machine has no such device. A driver's error, a refused setting or
+ * too little memory is a failure; and CTest takes a skipped test for one where the build was told that the device is
+ * there (TUFF_TESTS_REQUIRE_VULKAN). */
 static inline int tuff__check_open_device(const tuff_device_create_info *info, tuff_device **out_device)
 {
     tuff_device_create_info wanted = info ? *info : (tuff_device_create_info){0};

@@ -36,8 +36,8 @@ typedef struct tuff__op_case {
     uint32_t input_count; /* 0: all up to the last with a shape */
     const void *params;   /* the operator's params struct of runtime/ops/<family>.h */
     size_t params_size;
-    const char *no_gradient; /* why central differences cannot judge this case; NULL: they do */
-    float gradient_tolerance; /* of max(1, |gradient|) ; default 2e-3 */
+    const char *no_gradient;   /* why central differences cannot judge this case; NULL: they do */
+    float gradient_tolerance;  /* of max(1, |gradient|) ; default 2e-3 */
     bool too_large_when_split; /* a row alone exceeds the small storage-buffer range: refused in words */
 } tuff__op_case;
 

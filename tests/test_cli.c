@@ -45,9 +45,9 @@ static char *read_text(const char *path)
 static int run_after(const char *before, const char *arguments)
 {
     char line[4096];
-    const int length = snprintf(line, sizeof line, "(%s '%s' %s) >%s 2>%s </dev/null; echo $? >%s", before,
-                                command_path, arguments, tuff__check_path("out"), tuff__check_path("err"),
-                                tuff__check_path("code"));
+    const int length =
+        snprintf(line, sizeof line, "(%s '%s' %s) >%s 2>%s </dev/null; echo $? >%s", before, command_path, arguments,
+                 tuff__check_path("out"), tuff__check_path("err"), tuff__check_path("code"));
     assert_true(length > 0 && (size_t)length < sizeof line);
     tuff__free(said);
     tuff__free(complained);
@@ -405,7 +405,9 @@ static void test_run_embeddings(void **state)
     assert_int_equal(tuff_feature_extraction_run(pipeline, &text, NULL, 1, &features), TUFF_SUCCESS);
     for (int named = 0; named < 3; named++) { /* the folder's pooling, the same by name, and without its Normalize */
         check_done(words("run feature-extraction " EMBEDDER " 'the market is up' --device cpu --json %s",
-                         named == 2 ? "--no-normalize" : named ? "--pooling mean" : ""));
+                         named == 2 ? "--no-normalize"
+                         : named    ? "--pooling mean"
+                                    : ""));
         tuff__json *json = said_json(0);
         assert_int_equal(cJSON_GetArraySize(json->root), 24);
         double squares = 0;
@@ -480,9 +482,10 @@ static void check_well_formed(const char *html)
     assert_int_equal(depth, 0);
 }
 
-#define LEARN "train --model " TRAINING "/initial --train " TRAINING "/train.tsv --eval " TRAINING "/train.tsv "       \
-              "--text_column first --text-pair-column second --label_column class --device cpu --max_steps 4 "         \
-              "--per_device_train_batch_size 4 --logging_steps 1 --eval_strategy steps --eval_steps 2 "
+#define LEARN                                                                                                          \
+    "train --model " TRAINING "/initial --train " TRAINING "/train.tsv --eval " TRAINING "/train.tsv "                 \
+    "--text_column first --text-pair-column second --label_column class --device cpu --max_steps 4 "                   \
+    "--per_device_train_batch_size 4 --logging_steps 1 --eval_strategy steps --eval_steps 2 "
 
 /* A number of the first line of a trained folder's log. */
 static double first_of_log(const char *folder, const char *key)
@@ -558,9 +561,9 @@ static void copy_model(void)
 {
     assert_int_equal(tuff__directory_create(tuff__check_path("model")), TUFF_SUCCESS);
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(tuff__file_copy(words(MODEL "/%s", model_files[i]),
-                                         tuff__check_path(words("model/%s", model_files[i]))),
-                         TUFF_SUCCESS);
+        assert_int_equal(
+            tuff__file_copy(words(MODEL "/%s", model_files[i]), tuff__check_path(words("model/%s", model_files[i]))),
+            TUFF_SUCCESS);
 }
 
 /* config.json with `from` replaced by `to`. */
@@ -673,8 +676,9 @@ static void test_named_lines(void **state)
     check_refused(words("tokenize %s ba zz", model), 1, "text 2: tokenizer: a word");
     check_refused(words("run text-classification %s ba zz --device cpu", model), 1, "text 2: tokenizer: a word");
     tuff__check_write_text(tuff__check_path("table.txt"), "text,label\nba,a\n");
-    check_refused(words("train --model %s --train %s --output-dir o --device cpu", model,
-                        tuff__check_path("table.txt")), 1, "name the format (--format)");
+    check_refused(
+        words("train --model %s --train %s --output-dir o --device cpu", model, tuff__check_path("table.txt")), 1,
+        "name the format (--format)");
 }
 
 /* -- devices ------------------------------------------------------------------------------------------------------ */
@@ -782,17 +786,27 @@ static int create_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help),          cmocka_unit_test(test_version),
-        cmocka_unit_test(test_unknown),       cmocka_unit_test(test_values),
-        cmocka_unit_test(test_verify),        cmocka_unit_test(test_allowance_table),
-        cmocka_unit_test(test_bench_profile), cmocka_unit_test(test_environment_table),
-        cmocka_unit_test(test_check_and_dump), cmocka_unit_test(test_tokenize_json),
-        cmocka_unit_test(test_run_files),     cmocka_unit_test(test_run_embeddings),
-        cmocka_unit_test(test_train),         cmocka_unit_test(test_options_that_cannot_apply),
-        cmocka_unit_test(test_broken_models), cmocka_unit_test(test_broken_tables),
-        cmocka_unit_test(test_named_lines),   cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_version),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_allowance_table),
+        cmocka_unit_test(test_bench_profile),
+        cmocka_unit_test(test_environment_table),
+        cmocka_unit_test(test_check_and_dump),
+        cmocka_unit_test(test_tokenize_json),
+        cmocka_unit_test(test_run_files),
+        cmocka_unit_test(test_run_embeddings),
+        cmocka_unit_test(test_train),
+        cmocka_unit_test(test_options_that_cannot_apply),
+        cmocka_unit_test(test_broken_models),
+        cmocka_unit_test(test_broken_tables),
+        cmocka_unit_test(test_named_lines),
+        cmocka_unit_test(test_devices),
         cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_full_output),   cmocka_unit_test(test_too_little_memory),
+        cmocka_unit_test(test_full_output),
+        cmocka_unit_test(test_too_little_memory),
     };
     const int failed = cmocka_run_group_tests(tests, create_folder, tuff__check_folder_remove);
     tuff__free(said);

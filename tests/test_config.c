@@ -8,13 +8,28 @@
 
 /* A whole configuration; tests change one line of it. */
 static const char *const base_lines[] = {
-    "\"model_type\": \"bert\"", "\"architectures\": [\"BertForSequenceClassification\"]", "\"vocab_size\": 100",
-    "\"hidden_size\": 24", "\"num_hidden_layers\": 2", "\"num_attention_heads\": 3", "\"intermediate_size\": 40",
-    "\"max_position_embeddings\": 64", "\"type_vocab_size\": 2", "\"pad_token_id\": 0", "\"hidden_act\": \"gelu\"",
-    "\"hidden_dropout_prob\": 0.1", "\"attention_probs_dropout_prob\": 0.2", "\"classifier_dropout\": null",
-    "\"layer_norm_eps\": 1e-12", "\"initializer_range\": 0.02", "\"torch_dtype\": \"float16\"",
-    "\"id2label\": {\"1\": \"b\", \"0\": \"a\"}", "\"label2id\": {\"a\": 0, \"b\": 1}",
-    "\"transformers_version\": \"4.8.2\"", "\"use_cache\": true", "\"gradient_checkpointing\": false",
+    "\"model_type\": \"bert\"",
+    "\"architectures\": [\"BertForSequenceClassification\"]",
+    "\"vocab_size\": 100",
+    "\"hidden_size\": 24",
+    "\"num_hidden_layers\": 2",
+    "\"num_attention_heads\": 3",
+    "\"intermediate_size\": 40",
+    "\"max_position_embeddings\": 64",
+    "\"type_vocab_size\": 2",
+    "\"pad_token_id\": 0",
+    "\"hidden_act\": \"gelu\"",
+    "\"hidden_dropout_prob\": 0.1",
+    "\"attention_probs_dropout_prob\": 0.2",
+    "\"classifier_dropout\": null",
+    "\"layer_norm_eps\": 1e-12",
+    "\"initializer_range\": 0.02",
+    "\"torch_dtype\": \"float16\"",
+    "\"id2label\": {\"1\": \"b\", \"0\": \"a\"}",
+    "\"label2id\": {\"a\": 0, \"b\": 1}",
+    "\"transformers_version\": \"4.8.2\"",
+    "\"use_cache\": true",
+    "\"gradient_checkpointing\": false",
 };
 enum { LINE_COUNT = sizeof base_lines / sizeof *base_lines };
 

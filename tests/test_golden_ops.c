@@ -26,8 +26,8 @@
 
 enum { MAX_INPUTS = 8, ADAMW_STEPS = 3 };
 
-/* Units of 2^-23·(|want| + max |want|). The operators' own allowances are below 16 at these sizes; two or three operators
- * follow each other in a gradient. A wrong element is millions off. */
+/* Units of 2^-23·(|want| + max |want|). The operators' own allowances are below 16 at these sizes; two or three
+ * operators follow each other in a gradient. A wrong element is millions off. */
 static const double allowance = 32;
 
 typedef struct golden_run {
@@ -67,7 +67,7 @@ static tuff_tensor in(golden_run *run, const char *input)
     return add_input(run, find(run->name, "in.", input));
 }
 
-/* -- one builder a case; arguments are evaluated in statements, since inputs are numbered in their order --------------- */
+/* -- one builder a case; arguments are evaluated in statements, since inputs are numbered in their order ---------- */
 
 static tuff_tensor build_matmul_nn(golden_run *run)
 {
@@ -206,22 +206,53 @@ typedef struct golden_case {
     bool exact; /* every element is equal */
 } golden_case;
 
+/* The formatter takes the braces of initialisers for blocks. */
+/* clang-format off */
 #define CASE(name) {#name, build_##name, false}
 #define EXACT(name) {#name, build_##name, true}
+/* clang-format on */
 static const golden_case cases[] = {
-    CASE(matmul_nn),     CASE(matmul_nt),        CASE(matmul_tn),       CASE(matmul_batch),
-    CASE(matmul_shared), CASE(matmul_epilogue),  CASE(attention),       CASE(attention_causal),
-    CASE(attention_cross), CASE(attention_lengths), CASE(attention_causal_lengths), CASE(layer_norm),
-    CASE(layer_norm_residual), CASE(gelu),       CASE(gelu_tanh),       CASE(silu),
-    CASE(tanh),          EXACT(relu),            CASE(embedding),       CASE(cross_entropy),
-    CASE(cross_entropy_smoothing), CASE(add),    CASE(mul),             CASE(scale),
-    EXACT(cast_f16),     EXACT(cast_bf16),       EXACT(cast_i32),       EXACT(reshape),
-    EXACT(transpose),    EXACT(slice),           EXACT(concat),         CASE(expand),
-    CASE(sum),           CASE(mean),             EXACT(max),            EXACT(argmax),
-    CASE(norm),          CASE(dropout),
+    CASE(matmul_nn),
+    CASE(matmul_nt),
+    CASE(matmul_tn),
+    CASE(matmul_batch),
+    CASE(matmul_shared),
+    CASE(matmul_epilogue),
+    CASE(attention),
+    CASE(attention_causal),
+    CASE(attention_cross),
+    CASE(attention_lengths),
+    CASE(attention_causal_lengths),
+    CASE(layer_norm),
+    CASE(layer_norm_residual),
+    CASE(gelu),
+    CASE(gelu_tanh),
+    CASE(silu),
+    CASE(tanh),
+    EXACT(relu),
+    CASE(embedding),
+    CASE(cross_entropy),
+    CASE(cross_entropy_smoothing),
+    CASE(add),
+    CASE(mul),
+    CASE(scale),
+    EXACT(cast_f16),
+    EXACT(cast_bf16),
+    EXACT(cast_i32),
+    EXACT(reshape),
+    EXACT(transpose),
+    EXACT(slice),
+    EXACT(concat),
+    CASE(expand),
+    CASE(sum),
+    CASE(mean),
+    EXACT(max),
+    EXACT(argmax),
+    CASE(norm),
+    CASE(dropout),
 };
 
-/* -- running ------------------------------------------------------------------------------------------------------- */
+/* -- running ------------------------------------------------------------------------------------------------------ */
 
 static void succeed(tuff_status status, const char *name)
 {
@@ -331,7 +362,7 @@ static void test_complete(void **state)
     assert_true(known > 200);
 }
 
-/* -- adamw: three updates of buffers that outlive the graph ----------------------------------------------------------- */
+/* -- adamw: three updates of buffers that outlive the graph ------------------------------------------------------- */
 
 static tuff_step_parameters step_at(uint32_t step)
 {
@@ -410,7 +441,7 @@ static void test_adamw(void **state)
         replay_adamw(devices[d]);
 }
 
-/* -- a NaN is the largest of all, as in PyTorch ------------------------------------------------------------------------ */
+/* -- a NaN is the largest of all, as in PyTorch ------------------------------------------------------------------- */
 
 static void check_nan(tuff_device *device, uint32_t dim, const int32_t *want)
 {
@@ -493,9 +524,9 @@ static void check_odd(tuff_device *device, const odd_number *odd, float dropout)
 static void check_odd_attention(tuff_device *device)
 {
     static const odd_number odd[] = {
-        {0, NAN, true, "NaN in a query"},       {1, NAN, true, "NaN in a key"},
-        {2, NAN, false, "NaN in a value"},      {0, INFINITY, true, "inf in a query"},
-        {1, INFINITY, true, "inf in a key"},    {2, INFINITY, false, "inf in a value"},
+        {0, NAN, true, "NaN in a query"},      {1, NAN, true, "NaN in a key"},
+        {2, NAN, false, "NaN in a value"},     {0, INFINITY, true, "inf in a query"},
+        {1, INFINITY, true, "inf in a key"},   {2, INFINITY, false, "inf in a value"},
         {1, -INFINITY, true, "-inf in a key"},
     };
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
@@ -528,12 +559,16 @@ static void test_nan(void **state)
     }
 }
 
-/* -- more elements than a 32-bit position can tell apart ----------------------------------------------------------- */
+/* -- more elements than a 32-bit position can tell apart ---------------------------------------------------------- */
 
 static void check_refused(const tuff_op_desc *op, const tuff_shape *first, const tuff_shape *second, const void *params)
 {
-    tuff_op_call call = {.op = op, .params = params, .input_count = second ? 2 : 1, .output_count = op->output_count,
-                         .target = &devices[1]->target, .label = "big"};
+    tuff_op_call call = {.op = op,
+                         .params = params,
+                         .input_count = second ? 2 : 1,
+                         .output_count = op->output_count,
+                         .target = &devices[1]->target,
+                         .label = "big"};
     call.inputs[0] = (tuff__operand){.shape = *first, .present = true};
     if (second)
         call.inputs[1] = (tuff__operand){.shape = *second, .present = true};
@@ -556,12 +591,8 @@ static void test_too_many_elements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_complete),
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_adamw),
-        cmocka_unit_test(test_nan),
-        cmocka_unit_test(test_odd_attention),
-        cmocka_unit_test(test_too_many_elements),
+        cmocka_unit_test(test_complete), cmocka_unit_test(test_cases),         cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_nan),      cmocka_unit_test(test_odd_attention), cmocka_unit_test(test_too_many_elements),
     };
     for (; device_count < 2; device_count++) {
         const tuff_device_create_info info = {.device = device_count == 0 ? "reference" : NULL};

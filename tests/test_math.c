@@ -1,6 +1,6 @@
 /*
- * test_math.c: the functions of cpu/simd.h, and of shaders/include/math.glsl on the first Vulkan device, against libm in
- * double, over all exponents and both signs: the errors stated there are asserted here.
+ * test_math.c: the functions of cpu/simd.h, and of shaders/include/math.glsl on the first Vulkan device, against libm
+ * in double, over all exponents and both signs: the errors stated there are asserted here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "alloc.h"
-#include "cpu/simd.h"
-#include "check_device.h"
 #include "../shaders/math_check.h"
+#include "alloc.h"
+#include "check_device.h"
+#include "cpu/simd.h"
 #include "recorder.h"
 
 #include <stdio.h>
@@ -174,8 +174,8 @@ static void judge(const math_function *f, float x, float got, double slack, wors
 
 static void print_worst(const char *where, const math_function *f, const worst_error *worst)
 {
-    printf("%-9s %-18s %7zu arguments: worst %.3f ulp, %.3g absolute, %.2f of what is allowed, at %.9g\n", where, f->name,
-           worst->count, worst->ulp, worst->absolute, worst->share, (double)worst->x);
+    printf("%-9s %-18s %7zu arguments: worst %.3f ulp, %.3g absolute, %.2f of what is allowed, at %.9g\n", where,
+           f->name, worst->count, worst->ulp, worst->absolute, worst->share, (double)worst->x);
 }
 
 static bool takes(const math_function *f, float x)
@@ -247,7 +247,7 @@ static void test_sums(void **state)
     }
 }
 
-/* -- the same functions on a Vulkan device: one call of an operator that exists in this test alone ------------------- */
+/* -- the same functions on a Vulkan device: one call of an operator that exists in this test alone ---------------- */
 
 static tuff_status check_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
@@ -270,7 +270,11 @@ static tuff_status run_on_device(tuff_device *device, uint32_t function, const f
     static const tuff_op_desc op = {.name = "math_check", .input_count = 1, .output_count = 1, .record = check_record};
     const tuff__backend *backend = device->backend;
     const uint64_t size = count * sizeof(float);
-    tuff_op_call call = {.op = &op, .params = &function, .input_count = 1, .output_count = 1, .target = &device->target,
+    tuff_op_call call = {.op = &op,
+                         .params = &function,
+                         .input_count = 1,
+                         .output_count = 1,
+                         .target = &device->target,
                          .label = "math"};
     tuff_buffer *in = NULL, *out = NULL;
     tuff__program *program = NULL;

@@ -37,8 +37,8 @@ static tuff_status compare_tokens(void *user, size_t index, const float *values,
 {
     golden_run *run = user;
     for (size_t row = 0; index == 0 && row < rows; row++)
-        tuff__golden_compare(run->what, row, values + row * columns, columns,
-                             cJSON_GetArrayItem(run->rows, (int)row), run->allowed);
+        tuff__golden_compare(run->what, row, values + row * columns, columns, cJSON_GetArrayItem(run->rows, (int)row),
+                             run->allowed);
     run->seen++;
     return TUFF_SUCCESS;
 }
@@ -108,10 +108,8 @@ static void check_golden(tuff_device *device, const char *name)
         tuff__session_output output;
         const char *key;
     } outputs[] = {
-        {TUFF__SESSION_LOGITS, "logits"},
-        {TUFF__SESSION_LAST_HIDDEN_STATE, "last_hidden_state_of_0"},
-        {TUFF__SESSION_POOL_CLS, "pooled_cls"},
-        {TUFF__SESSION_POOL_MEAN, "pooled_mean"},
+        {TUFF__SESSION_LOGITS, "logits"},       {TUFF__SESSION_LAST_HIDDEN_STATE, "last_hidden_state_of_0"},
+        {TUFF__SESSION_POOL_CLS, "pooled_cls"}, {TUFF__SESSION_POOL_MEAN, "pooled_mean"},
         {TUFF__SESSION_POOL_MAX, "pooled_max"},
     };
     static golden_input input;
@@ -184,9 +182,8 @@ static void test_session_refuses(void **state)
     assert_int_equal(tuff_model_load(devices[0], tuff__golden_folder("tanh_head6_body"), &model), TUFF_SUCCESS);
     tuff__check_failed(tuff__session_create(model, &(tuff__session_info){.output = TUFF__SESSION_LOGITS}, &session),
                        TUFF_ERROR_INVALID_ARGUMENT, "without a head");
-    assert_int_equal(
-        tuff__session_create(model, &(tuff__session_info){.output = TUFF__SESSION_POOL_MEAN}, &session),
-        TUFF_SUCCESS);
+    assert_int_equal(tuff__session_create(model, &(tuff__session_info){.output = TUFF__SESSION_POOL_MEAN}, &session),
+                     TUFF_SUCCESS);
     const struct {
         tuff__sequence sequence;
         const char *message;
@@ -527,8 +524,7 @@ static void test_describe(void **state)
     assert_int_equal(tuff_model_describe(tuff__golden_folder("gelu_head20"), &model), TUFF_SUCCESS);
     assert_int_equal(tuff_model_get_head(model), TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION);
     tuff_model_estimate_memory(model, 4, 16, true, &estimate);
-    assert_int_equal(estimate.total,
-                     estimate.weights + estimate.gradients + estimate.optimizer + estimate.activations);
+    assert_int_equal(estimate.total, estimate.weights + estimate.gradients + estimate.optimizer + estimate.activations);
     assert_int_equal(estimate.optimizer, 2 * estimate.weights);
     tuff__check_failed(tuff_model_read_parameter(model, "classifier.bias", &value, 4), TUFF_ERROR_INVALID_ARGUMENT,
                        "described only");

@@ -1,14 +1,14 @@
 /*
- * test_oom.c: the n-th allocation fails, for every n, while a small network is recorded, differentiated, compiled, run and
- * read. Each time the answer is OUT_OF_HOST_MEMORY (or OUT_OF_DEVICE_MEMORY, where the CPU device's memory is meant) in
- * words, nothing leaks (AddressSanitizer's build says so), and without the failure it all succeeds.
+ * test_oom.c: the n-th allocation fails, for every n, while a small network is recorded, differentiated, compiled, run
+ * and read. Each time the answer is OUT_OF_HOST_MEMORY (or OUT_OF_DEVICE_MEMORY, where the CPU device's memory is
+ * meant) in words, nothing leaks (AddressSanitizer's build says so), and without the failure it all succeeds.
  */
 #include "alloc.h"
 #include "tuff/graph.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 

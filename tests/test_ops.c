@@ -57,10 +57,10 @@ static void report(bool right, const char *op, const char *device, size_t index,
 
 typedef struct case_data {
     const tuff__op_case *test;
-    tuff_op_call call;               /* host data of inputs, and the reference's outputs */
-    void *inputs[TUFF__MAX_INPUTS];  /* as the device gets them */
+    tuff_op_call call;              /* host data of inputs, and the reference's outputs */
+    void *inputs[TUFF__MAX_INPUTS]; /* as the device gets them */
     size_t sizes[TUFF__MAX_INPUTS];
-    void *uncut[TUFF__MAX_OUTPUTS];  /* what "variant t0" gave */
+    void *uncut[TUFF__MAX_OUTPUTS]; /* what "variant t0" gave */
 } case_data;
 
 static size_t operand_size(const tuff__operand *operand)
@@ -126,8 +126,11 @@ static tuff_status make_case(const tuff_op_desc *op, const tuff__op_case *test, 
     uint64_t state = seed;
     *out = (case_data){.test = test};
     tuff_op_call *call = &out->call;
-    *call = (tuff_op_call){.op = op, .params = test->params, .input_count = case_input_count(op, test),
-                           .output_count = op->output_count, .label = ""};
+    *call = (tuff_op_call){.op = op,
+                           .params = test->params,
+                           .input_count = case_input_count(op, test),
+                           .output_count = op->output_count,
+                           .label = ""};
     for (uint32_t i = 0; i < call->input_count; i++) {
         const tuff__case_input *input = &test->inputs[i];
         call->inputs[i] = (tuff__operand){.dtype = input->dtype, .shape = input->shape, .present = !input->absent};
@@ -187,9 +190,9 @@ static void restore_inputs(case_data *data)
 static void add_inputs(tuff_graph *graph, const case_data *data, tuff_tensor inputs[TUFF__MAX_INPUTS])
 {
     for (uint32_t i = 0; i < data->call.input_count; i++)
-        inputs[i] = data->inputs[i] ? tuff_graph_input(graph, "input", data->call.inputs[i].dtype,
-                                                       data->call.inputs[i].shape)
-                                    : (tuff_tensor){0};
+        inputs[i] = data->inputs[i]
+                        ? tuff_graph_input(graph, "input", data->call.inputs[i].dtype, data->call.inputs[i].shape)
+                        : (tuff_tensor){0};
 }
 
 static tuff__op_id op_id(const tuff_op_desc *op)
@@ -233,8 +236,8 @@ static void count_dispatches(const tuff_graph *graph, const case_data *data, con
         uncut_dispatches += statistics.dispatch_count;
 }
 
-static void compare_outputs(tuff_graph *graph, case_data *data, const tuff_tensor *outputs,
-                            const test_device *device, size_t index)
+static void compare_outputs(tuff_graph *graph, case_data *data, const tuff_tensor *outputs, const test_device *device,
+                            size_t index)
 {
     for (uint32_t i = 0; i < data->call.output_count; i++) {
         const size_t size = operand_size(&data->call.outputs[i]);
@@ -361,8 +364,9 @@ static void check_gradient(case_data *data, tuff_device *reference, const float 
         const double want = difference(data, weights, which, i);
         right = fabs((double)gradient[i] - want) <= tolerance * scale;
         if (!right)
-            snprintf(words, sizeof words, "gradient of input %u at %lld: got %.6g, central difference %.6g, allowed %.2g",
-                     which, (long long)i, (double)gradient[i], want, tolerance * scale);
+            snprintf(words, sizeof words,
+                     "gradient of input %u at %lld: got %.6g, central difference %.6g, allowed %.2g", which,
+                     (long long)i, (double)gradient[i], want, tolerance * scale);
     }
     report(right, data->call.op->name, "gradient", index, &data->call.inputs[which].shape, words);
     tuff__free(gradient);

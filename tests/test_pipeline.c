@@ -64,8 +64,8 @@ static void test_text_classification(void **state)
         if (tuff_text_classification_run(pipeline, texts, NULL, count, scores) != TUFF_SUCCESS)
             fail_msg("%s", tuff_last_error());
         for (size_t i = 0; i < count; i++)
-            check_scores(scores + i * top_k, top_k, cJSON_GetArrayItem(tuff__json_find(pipeline_golden, rows[r].key),
-                                                                      (int)i));
+            check_scores(scores + i * top_k, top_k,
+                         cJSON_GetArrayItem(tuff__json_find(pipeline_golden, rows[r].key), (int)i));
         tuff_text_classification_destroy(pipeline);
     }
     tuff__json_destroy(golden);
@@ -147,8 +147,7 @@ static void test_embeddings(void **state)
     tuff_features features[MAX_TEXTS];
     const size_t count = read_texts(golden, texts);
     tuff_feature_extraction *pipeline = NULL;
-    if (tuff_feature_extraction_create(device, tuff__golden_folder("tanh_head6_body"), NULL, &pipeline) !=
-        TUFF_SUCCESS)
+    if (tuff_feature_extraction_create(device, tuff__golden_folder("tanh_head6_body"), NULL, &pipeline) != TUFF_SUCCESS)
         fail_msg("%s", tuff_last_error());
     assert_int_equal(tuff_feature_extraction_pooling(pipeline), TUFF_POOLING_MEAN);
     assert_int_equal(tuff_feature_extraction_dimension(pipeline), 24);
@@ -370,10 +369,14 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text_classification), cmocka_unit_test(test_pairs),
-        cmocka_unit_test(test_many_texts),          cmocka_unit_test(test_embeddings),
-        cmocka_unit_test(test_pooling_choice),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_modules),             cmocka_unit_test(test_functions_of_problem_types),
+        cmocka_unit_test(test_text_classification),
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_many_texts),
+        cmocka_unit_test(test_embeddings),
+        cmocka_unit_test(test_pooling_choice),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_modules),
+        cmocka_unit_test(test_functions_of_problem_types),
         cmocka_unit_test(test_out_of_memory),
     };
     const int unopened = tuff__check_open_device(NULL, &device);

@@ -411,8 +411,8 @@ static void test_refuses_texts_and_options(void **state)
 
 static void clear_folder(void)
 {
-    static const char *const names[] = {"tokenizer.json", "vocab.txt", "tokenizer_config.json",
-                                        "special_tokens_map.json", "added_tokens.json",       "config.json"};
+    static const char *const names[] = {"tokenizer.json",          "vocab.txt",         "tokenizer_config.json",
+                                        "special_tokens_map.json", "added_tokens.json", "config.json"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_int_equal(tuff__file_remove(tuff__check_path(names[i])), TUFF_SUCCESS);
 }

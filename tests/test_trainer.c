@@ -552,7 +552,7 @@ static void test_failures_leave_the_output_alone(void **state)
     refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "max_length is 33");
 }
 
-/* -- evaluation, events -------------------------------------------------------------------------------------------- */
+/* -- evaluation, events ------------------------------------------------------------------------------------------- */
 
 typedef struct event_counts {
     unsigned counts[6];

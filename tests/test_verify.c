@@ -100,9 +100,9 @@ static void test_one_in_a_million(void **state)
 /* -- sabotage of results ------------------------------------------------------------------------------------------ */
 
 typedef enum harm {
-    HARM_ZERO = 0, /* one element is 0 */
-    HARM_OFF = 1,  /* one element is off by 1e-3 of itself */
-    HARM_NAN = 2,  /* one element is NaN */
+    HARM_ZERO = 0,  /* one element is 0 */
+    HARM_OFF = 1,   /* one element is off by 1e-3 of itself */
+    HARM_NAN = 2,   /* one element is NaN */
     HARM_SHORT = 3, /* all of an update in place is a tenth too small */
 } harm;
 static const char *const harm_names[] = {"zero", "off", "nan", "short"};
@@ -263,8 +263,8 @@ static tuff_status saboteur_run(tuff__program *program)
 static void begin_sabotage(const char *op, uint32_t output, harm what, bool alone)
 {
     const tuff__backend *honest = device->backend;
-    sabotage = (struct sabotage){.honest = honest, .backend = *honest, .op = op, .output = output, .harm = what,
-                                 .alone = alone, .replay = true};
+    sabotage = (struct sabotage){
+        .honest = honest, .backend = *honest, .op = op, .output = output, .harm = what, .alone = alone, .replay = true};
     sabotage.backend.program_create = saboteur_create;
     sabotage.backend.program_destroy = saboteur_destroy;
     sabotage.backend.program_run = saboteur_run;
@@ -297,7 +297,7 @@ static const tuff_verify_record *the_failure(const tuff_verify_report *report, c
             continue;
         if (found && record->want_nan == 0)
             fail_msg("%s: both %s at %s and %s at %s are called wrong", what, found->op, found->label, record->op,
-                             record->label);
+                     record->label);
         if (!found)
             found = record;
     }
@@ -429,8 +429,7 @@ static void test_sabotage_under_check(void **state)
     (void)state;
     static const int32_t ids[6] = {2, 10, 11, 3, 12, 3}, lengths[1] = {6}, labels[1] = {1};
     static const char *const ops[] = {"layer_norm", "attention_backward_q", "adamw"};
-    const tuff_batch batch = {
-        .count = 1, .max_length = 6, .input_ids = ids, .lengths = lengths, .labels = labels};
+    const tuff_batch batch = {.count = 1, .max_length = 6, .input_ids = ids, .lengths = lengths, .labels = labels};
     const tuff_trainer_create_info info = {.total_steps = 5};
     tuff_model *model = NULL;
     assert_int_equal(tuff_model_load(device, SMALL, &model), TUFF_SUCCESS);
@@ -622,8 +621,8 @@ static tuff_status harmed_step_run(tuff__program *program)
 /* Returns how many parameters are called wrong after three steps of which the first is honest. */
 static size_t wrong_after(step_harm what, const tuff__parameter *frozen)
 {
-    step_sabotage = (struct step_sabotage){
-        .harm = what, .offset = frozen->offset, .size = tuff__parameter_size(frozen)};
+    step_sabotage =
+        (struct step_sabotage){.harm = what, .offset = frozen->offset, .size = tuff__parameter_size(frozen)};
     begin_sabotage(NULL, 0, HARM_OFF, false);
     sabotage.backend.program_run = harmed_step_run;
     tuff_verify_report *report = verify_steps_of(SMALL, 1, arm_step_sabotage);
@@ -763,10 +762,25 @@ static size_t count_of(const char *text, const char *word)
 static tuff_verify_report *hard_report(void)
 {
     static tuff_verify_record records[] = {
-        {.op = "matmul", .variant = "t0", .label = "a<b>&\"c\"", .shape = {2, {2, 3}}, .count = 6, .bad = 1, .worst = 4,
-         .got = 1, .want = 2, .allowed = 1e-6, .ratio = 1e6, .max_abs_error = 1, .seconds = 0.5},
+        {.op = "matmul",
+         .variant = "t0",
+         .label = "a<b>&\"c\"",
+         .shape = {2, {2, 3}},
+         .count = 6,
+         .bad = 1,
+         .worst = 4,
+         .got = 1,
+         .want = 2,
+         .allowed = 1e-6,
+         .ratio = 1e6,
+         .max_abs_error = 1,
+         .seconds = 0.5},
         {.op = "add", .variant = "", .label = "", .shape = {1, {7}}, .count = 7, .bad = 1, .got_nan = 1, .want_inf = 1},
-        {.phase = TUFF_VERIFY_STEPS, .op = "loss", .variant = "", .label = "\x01 \xFF \xED\x95\x9C", .count = 1,
+        {.phase = TUFF_VERIFY_STEPS,
+         .op = "loss",
+         .variant = "",
+         .label = "\x01 \xFF \xED\x95\x9C",
+         .count = 1,
          .shape = {1, {1}}},
         {.op = "matmul", .variant = "t0", .label = "fine", .shape = {1, {5}}, .count = 5, .ratio = 0.25},
     };

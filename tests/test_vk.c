@@ -21,8 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- free ranges of a block -----------------------------------------------------------------------------------------
- */
+/* -- free ranges of a block --------------------------------------------------------------------------------------- */
 
 static void test_ranges(void **state)
 {
@@ -58,8 +57,7 @@ static void test_ranges(void **state)
     tuff__vk_ranges_destroy(&ranges);
 }
 
-/* -- quirks ---------------------------------------------------------------------------------------------------------
- */
+/* -- quirks ------------------------------------------------------------------------------------------------------- */
 
 static void test_quirks(void **state)
 {
@@ -71,8 +69,7 @@ static void test_quirks(void **state)
     assert_null(tuff__vk_quirk_next(NULL, 0x5143, VK_DRIVER_ID_MESA_TURNIP, 1));
 }
 
-/* -- a device per test ----------------------------------------------------------------------------------------------
- */
+/* -- a device per test -------------------------------------------------------------------------------------------- */
 
 static bool has_validation; /* the layer is installed */
 
@@ -129,8 +126,7 @@ static void test_list(void **state)
     assert_non_null(strstr(tuff_last_error(), "vulkan:1000"));
 }
 
-/* -- buffers --------------------------------------------------------------------------------------------------------
- */
+/* -- buffers ------------------------------------------------------------------------------------------------------ */
 
 static tuff_buffer *create_buffer(tuff_device *device, uint64_t size, tuff__memory memory)
 {
@@ -257,8 +253,7 @@ static void test_out_of_memory(void **state)
     atomic_store(&tuff__vk_device_of(device)->instance.validation_messages, 0);
 }
 
-/* -- programs -------------------------------------------------------------------------------------------------------
- */
+/* -- programs ----------------------------------------------------------------------------------------------------- */
 
 typedef struct fill_params {
     uint32_t word;
@@ -509,8 +504,7 @@ static void test_hazards(void **state)
     device->backend->buffer_destroy(buffer);
 }
 
-/* -- dispatches that do not fit their shader ------------------------------------------------------------------------
- */
+/* -- dispatches that do not fit their shader ---------------------------------------------------------------------- */
 
 static tuff__dispatch broken;
 
@@ -569,8 +563,7 @@ static void test_mismatches(void **state)
     device->backend->buffer_destroy(buffer);
 }
 
-/* -- a lost device, the layer, the cache, host memory ---------------------------------------------------------------
- */
+/* -- a lost device, the layer, the cache, host memory ------------------------------------------------------------- */
 
 static void test_lost(void **state)
 {

@@ -315,8 +315,8 @@ static void test_buffers_needed(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),   cmocka_unit_test(test_access),   cmocka_unit_test(test_local_size),
-        cmocka_unit_test(test_refuses), cmocka_unit_test(test_embedded), cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_reads),          cmocka_unit_test(test_access),   cmocka_unit_test(test_local_size),
+        cmocka_unit_test(test_refuses),        cmocka_unit_test(test_embedded), cmocka_unit_test(test_fill),
         cmocka_unit_test(test_buffers_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

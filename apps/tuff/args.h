@@ -1,6 +1,6 @@
 /*
- * args.h: command-line arguments of every subcommand, from one table each: parsing, --help, and the nearest known name for
- * an unknown option. Options take dashes or underscores alike, "--name value" or "--name=value".
+ * args.h: command-line arguments of every subcommand, from one table each: parsing, --help, and the nearest known name
+ * for an unknown option. Options take dashes or underscores alike, "--name value" or "--name=value".
  */
 #ifndef TUFF_APPS_ARGS_H
 #define TUFF_APPS_ARGS_H
@@ -18,19 +18,19 @@ typedef enum tuff__arg_kind {
 typedef struct tuff__arg {
     const char *name; /* without dashes, words joined by '-'; NULL ends the table */
     tuff__arg_kind kind;
-    void *value;          /* where to store; holds the default before */
-    const char *choices;  /* of CHOICE */
-    double min, max;      /* of INT and FLOAT */
-    const char *metavar;  /* "DIR"; default: by kind */
-    const char *help;     /* one sentence, lower case, with the default; NULL: a second name of the row above */
-    bool *given;          /* set when the option was given; may be NULL */
+    void *value;         /* where to store; holds the default before */
+    const char *choices; /* of CHOICE */
+    double min, max;     /* of INT and FLOAT */
+    const char *metavar; /* "DIR"; default: by kind */
+    const char *help;    /* one sentence, lower case, with the default; NULL: a second name of the row above */
+    bool *given;         /* set when the option was given; may be NULL */
 } tuff__arg;
 
 typedef struct tuff__args {
-    const char *command;   /* "train" */
-    const char *usage;     /* "MODEL [TEXT...]" */
-    const char *summary;   /* one or two sentences */
-    const char *epilogue;  /* examples; may be NULL */
+    const char *command;  /* "train" */
+    const char *usage;    /* "MODEL [TEXT...]" */
+    const char *summary;  /* one or two sentences */
+    const char *epilogue; /* examples; may be NULL */
     const tuff__arg *options;
     size_t min_positionals, max_positionals; /* max 0: none; SIZE_MAX: any number */
     /* filled by tuff__args_parse */

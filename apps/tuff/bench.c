@@ -95,14 +95,15 @@ static tuff_status print_result(sink *to, const tuff__bench_result *r)
 
 static void print_heading(const tuff_device_properties *device)
 {
-    printf("%s with %s\n\n%-28s %-26s %12s %9s %6s %9s %6s\n", device->name, device->driver, "operator", "shape", "time",
-           "GFLOP/s", "peak", "GB/s", "peak");
+    printf("%s with %s\n\n%-28s %-26s %12s %9s %6s %9s %6s\n", device->name, device->driver, "operator", "shape",
+           "time", "GFLOP/s", "peak", "GB/s", "peak");
 }
 
 static void print_legend(const sink *to, const tuff__bench_peak *peak)
 {
     printf("\ntime: median of at least 5 runs, host included. peak: of %.2f GFLOP/s, a matrix product of\n"
-           "1024x1024x1024, and of %.2f GB/s, a copy of 32 MiB, both measured here; what fits into caches goes above it.\n",
+           "1024x1024x1024, and of %.2f GB/s, a copy of 32 MiB, both measured here; what fits into caches goes above "
+           "it.\n",
            peak->flops_per_second / 1e9, peak->bytes_per_second / 1e9);
     if (to->profile)
         printf("roofline: the time that these two peaks leave an operator at the least, over the time it takes.\n");
@@ -125,8 +126,7 @@ static void put_rows(tuff__json_writer *writer, const tuff__bench_result *r)
         tuff__json_put_double(writer, "seconds", row->seconds);
         tuff__json_put_double(writer, "flops", row->flops);
         tuff__json_put_double(writer, "bytes", row->bytes);
-        tuff__json_put_double(writer, "roofline",
-                              tuff__bench_roofline(r->peak, row->flops, row->bytes, row->seconds));
+        tuff__json_put_double(writer, "roofline", tuff__bench_roofline(r->peak, row->flops, row->bytes, row->seconds));
         tuff__json_end_object(writer);
     }
     tuff__json_end_array(writer);
@@ -250,9 +250,10 @@ int tuff__cmd_bench(int argc, char **argv)
     tuff__args args = {
         .command = "bench",
         .usage = "",
-        .summary = "Measures operators and whole steps on a device: time, GFLOP/s, GB/s and their share of what the "
-                   "device reached in a large matrix product and a large copy; for steps the host's time and the memory of "
-                   "activations.",
+        .summary =
+            "Measures operators and whole steps on a device: time, GFLOP/s, GB/s and their share of what the "
+            "device reached in a large matrix product and a large copy; for steps the host's time and the memory of "
+            "activations.",
         .epilogue = "Examples:\n  tuff bench --device vulkan:0 --filter matmul\n"
                     "  tuff bench --filter 'training step' --profile --trace step.json",
         .options = options,

@@ -181,6 +181,7 @@ int tuff__cmd_info(int argc, char **argv)
 {
     int64_t batch_size = 32, length = 128;
     bool json = false;
+    /* clang-format off */
     const tuff__arg options[] = {
         {.name = "batch-size", .kind = TUFF__ARG_INT, .value = &batch_size, .min = 1, .max = 1 << 16,
          .help = "sequences in the batch that memory is computed for (default: 32)"},
@@ -189,6 +190,7 @@ int tuff__cmd_info(int argc, char **argv)
         {.name = "json", .kind = TUFF__ARG_FLAG, .value = &json, .help = "print one line of JSON"},
         {0},
     };
+    /* clang-format on */
     tuff__args args = {
         .command = "info",
         .usage = "MODEL",

@@ -25,8 +25,10 @@ static const command commands[] = {
 
 static int help(FILE *to)
 {
-    fprintf(to, "tuff %s runs and fine-tunes transformers on any vendor's GPU through Vulkan, and can prove every\n"
-                "result against the CPU.\n\nUsage: tuff COMMAND [arguments]\n\nCommands:\n", tuff_version());
+    fprintf(to,
+            "tuff %s runs and fine-tunes transformers on any vendor's GPU through Vulkan, and can prove every\n"
+            "result against the CPU.\n\nUsage: tuff COMMAND [arguments]\n\nCommands:\n",
+            tuff_version());
     for (const command *c = commands; c->name; c++)
         fprintf(to, "  %-10s %s\n", c->name, c->meaning);
     fprintf(to, "\nEnvironment:\n");

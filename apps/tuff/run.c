@@ -175,7 +175,7 @@ static void print_features(const tuff_text *text, const tuff_features *features,
     putchar('\n');
 }
 
-/* -- which text it was --------------------------------------------------------------------------------------------- */
+/* -- which text it was -------------------------------------------------------------------------------------------- */
 
 /* Runs one text alone. */
 typedef tuff_status (*run_one)(void *pipeline, const tuff_text *text, const tuff_text *pair);
@@ -376,6 +376,7 @@ static int check_options(const run_options *o, const struct task *task, size_t t
 int tuff__cmd_run(int argc, char **argv)
 {
     run_options o = {.format = "auto", .text_column = "text"};
+    /* clang-format off */
     const tuff__arg options[] = {
         {.name = "file", .value = &o.file, .metavar = "F",
          .help = "read the texts from this file, or from standard input for \"-\": one text a line, or a table"},
@@ -410,6 +411,7 @@ int tuff__cmd_run(int argc, char **argv)
         {.name = "json", .kind = TUFF__ARG_FLAG, .value = &o.json, .help = "print one line of JSON a text"},
         {0},
     };
+    /* clang-format on */
     tuff__args args = {
         .command = "run",
         .usage = "TASK MODEL [TEXT...]",

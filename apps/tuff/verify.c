@@ -23,8 +23,7 @@ static void print_record(const tuff_verify_record *record)
     char shape[TUFF__SHAPE_TEXT];
     printf("%-9s %-26s %-6s %-50s %s %-18s %10.3g  %.3f ms\n", tuff__verify_phase_name(record->phase), record->op,
            record->variant, tuff__verify_place(record), tuff__dtype_name(record->dtype),
-           tuff__shape_text(&record->shape, shape),
-           record->ratio, record->seconds * 1e3);
+           tuff__shape_text(&record->shape, shape), record->ratio, record->seconds * 1e3);
 }
 
 static bool on_record(void *user, const tuff_verify_record *record)
@@ -69,8 +68,7 @@ static void print_failure(const tuff_verify_report *report, const tuff_verify_re
     tuff_verify_record_text(record, text);
     printf("\n%s%s%s at %s, result %u, %s %s, %s\n", record->op, record->variant[0] ? " " : "", record->variant,
            tuff__verify_place(record), record->output, tuff__dtype_name(record->dtype),
-           tuff__shape_text(&record->shape, shape),
-           tuff__verify_phase_name(record->phase));
+           tuff__shape_text(&record->shape, shape), tuff__verify_phase_name(record->phase));
     printf("  on %s, %s\n  %s (element %llu)\n", report->device.name, report->device.driver, text,
            (unsigned long long)record->worst);
     if (record->got_nan || record->want_nan || record->got_inf || record->want_inf)
@@ -110,7 +108,9 @@ static int print_allowances(void)
     for (int id = 1; id < TUFF__OP_COUNT; id++) {
         const tuff_op_desc *op = tuff__op_desc((tuff__op_id)id);
         printf("| `%s` | %g | %s |\n", op->name, (double)op->allowance,
-               op->allowance == 0 ? "bitwise" : op->magnitude ? "bound of the terms" : "largest result");
+               op->allowance == 0 ? "bitwise"
+               : op->magnitude    ? "bound of the terms"
+                                  : "largest result");
     }
     return 0;
 }
@@ -140,8 +140,8 @@ static tuff_status print_memory(const tuff_device *device, const char *dir, cons
     tuff_memory_estimate memory;
     TUFF_TRY(tuff__verify_memory(dir, info, &memory));
     printf("memory needed on %s: %.1f MiB (weights %.1f, gradients %.1f, AdamW %.1f, activations %.1f)\n",
-           tuff_device_get_properties(device)->name, (double)memory.total / mebibyte,
-           (double)memory.weights / mebibyte, (double)memory.gradients / mebibyte, (double)memory.optimizer / mebibyte,
+           tuff_device_get_properties(device)->name, (double)memory.total / mebibyte, (double)memory.weights / mebibyte,
+           (double)memory.gradients / mebibyte, (double)memory.optimizer / mebibyte,
            (double)memory.activations / mebibyte);
     fflush(stdout);
     return TUFF_SUCCESS;

@@ -21,8 +21,8 @@ typedef enum tuff_backend {
 } tuff_backend;
 
 typedef struct tuff_device_create_info {
-    /* "cpu", "reference", "vulkan" (the best Vulkan GPU), "vulkan:N" (the N-th of tuff_device_list), or part of a Vulkan
-     * device's name, in any case. Default: the best Vulkan GPU, else "cpu". A software Vulkan device (lavapipe,
+    /* "cpu", "reference", "vulkan" (the best Vulkan GPU), "vulkan:N" (the N-th of tuff_device_list), or part of a
+     * Vulkan device's name, in any case. Default: the best Vulkan GPU, else "cpu". A software Vulkan device (lavapipe,
      * SwiftShader) is taken only by number or by name. */
     const char *device;
     uint32_t thread_count;             /* CPU device; default: the processors of this machine */
@@ -38,7 +38,8 @@ typedef struct tuff_device_create_info {
 TUFF_API tuff_status tuff_device_create(const tuff_device_create_info *info, tuff_device **out_device);
 TUFF_API void tuff_device_destroy(tuff_device *device); /* like every destroy, accepts NULL */
 
-typedef enum tuff_device_type { /* Vulkan's VkPhysicalDeviceType */
+/* Vulkan's VkPhysicalDeviceType. */
+typedef enum tuff_device_type {
     TUFF_DEVICE_TYPE_OTHER = 0,
     TUFF_DEVICE_TYPE_INTEGRATED_GPU = 1,
     TUFF_DEVICE_TYPE_DISCRETE_GPU = 2,
@@ -56,7 +57,7 @@ typedef struct tuff_device_properties {
     uint32_t vendor_id, device_id, driver_version;
     uint8_t uuid[16];                /* of this very device, as the driver says */
     uint8_t pipeline_cache_uuid[16]; /* of what the driver compiles for it: changes with the driver */
-    uint64_t memory_size; /* bytes of the largest device-local heap, or of the machine */
+    uint64_t memory_size;            /* bytes of the largest device-local heap, or of the machine */
     uint64_t max_storage_buffer_range, max_memory_allocation_size;
     uint32_t max_shared_memory_size, max_workgroup_invocations, subgroup_size;
     uint32_t thread_count; /* CPU device */

@@ -67,8 +67,8 @@ TUFF_API int64_t tuff_shape_count(const tuff_shape *shape); /* elements; 1 for r
 
 /* -- gradients ---------------------------------------------------------------------------------------------------- */
 
-/* Appends the backward graph of the scalar `loss` [1]; out_gradients[i] has wrt[i]'s shape (zeros where the loss does not
- * depend on it). */
+/* Appends the backward graph of the scalar `loss` [1]; out_gradients[i] has wrt[i]'s shape (zeros where the loss does
+ * not depend on it). */
 TUFF_API void tuff_graph_backward(tuff_graph *graph, tuff_tensor loss, const tuff_tensor *wrt, size_t count,
                                   tuff_tensor *out_gradients);
 
@@ -81,20 +81,20 @@ TUFF_API tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *ou
 /* `size` is the tensor's size in bytes. What is written to an input that no operator reads is not kept, and reading it
  * is INVALID_ARGUMENT. */
 TUFF_API tuff_status tuff_graph_write(tuff_graph *graph, tuff_tensor input, const void *data, size_t size);
-/* Finished on return. Allocates nothing, but under TUFF_CHECK, and in the first run after one that took a GPU several times
- * as long as planned: that cuts the work into smaller submits, once, and may report OUT_OF_HOST_MEMORY; it can be run
- * again. */
+/* Finished on return. Allocates nothing, but under TUFF_CHECK, and in the first run after one that took a GPU several
+ * times as long as planned: that cuts the work into smaller submits, once, and may report OUT_OF_HOST_MEMORY; it can be
+ * run again. */
 TUFF_API tuff_status tuff_graph_run(tuff_graph *graph);
 TUFF_API tuff_status tuff_graph_read(tuff_graph *graph, tuff_tensor tensor, void *data, size_t size);
 
 typedef struct tuff_graph_statistics {
     uint32_t node_count, level_count, dispatch_count, barrier_count, submit_count;
-    uint64_t activation_size;    /* bytes planned for what operators produce */
-    uint64_t activation_live;    /* bytes of the largest set alive at one time: the lower bound of the above */
+    uint64_t activation_size; /* bytes planned for what operators produce */
+    uint64_t activation_live; /* bytes of the largest set alive at one time: the lower bound of the above */
     uint64_t input_size, output_size, workspace_size;
-    double flops;                /* of one run, as the operators count them */
-    double last_run_seconds;     /* wall clock of the latest tuff_graph_run */
-    double last_host_seconds;    /* of it, the part in which the host did not wait for the device */
+    double flops;             /* of one run, as the operators count them */
+    double last_run_seconds;  /* wall clock of the latest tuff_graph_run */
+    double last_host_seconds; /* of it, the part in which the host did not wait for the device */
 } tuff_graph_statistics;
 TUFF_API void tuff_graph_get_statistics(const tuff_graph *graph, tuff_graph_statistics *out_statistics);
 
@@ -110,8 +110,8 @@ typedef struct tuff_graph_profile_row {
     double flops, bytes; /* as the operator counts them: what it must compute, read and write, once */
 } tuff_graph_profile_row;
 /* Runs a compiled graph `runs` times (0: 5) operator by operator, in the order of a run, each timed alone: by the
- * device's timestamps where it has a clock, else by the host's. Free *out_rows with tuff_free. External memory changes as
- * in as many runs. */
+ * device's timestamps where it has a clock, else by the host's. Free *out_rows with tuff_free. External memory changes
+ * as in as many runs. */
 TUFF_API tuff_status tuff_graph_profile(tuff_graph *graph, uint32_t runs, tuff_graph_profile_row **out_rows,
                                         size_t *out_count);
 
@@ -153,8 +153,8 @@ typedef struct tuff_attention_info {
     tuff_tensor step_parameters;  /* as for tuff_dropout */
 } tuff_attention_info;
 
-/* softmax(scale·q·kᵀ + mask)·v per head, Vaswani et al. 2017 eq. 1, computed without the Tq×Tk matrix (Dao et al. 2022).
- * q [B, Tq, C], k and v [B, Tk, C]; the result is [B, Tq, C]. A query that sees no key gives zeros. */
+/* softmax(scale·q·kᵀ + mask)·v per head, Vaswani et al. 2017 eq. 1, computed without the Tq×Tk matrix (Dao et al.
+ * 2022). q [B, Tq, C], k and v [B, Tk, C]; the result is [B, Tq, C]. A query that sees no key gives zeros. */
 TUFF_API tuff_tensor tuff_attention(tuff_graph *graph, tuff_tensor q, tuff_tensor k, tuff_tensor v,
                                     const tuff_attention_info *info);
 
@@ -189,8 +189,8 @@ typedef struct tuff_step_parameters {
 TUFF_API tuff_tensor tuff_graph_step_parameters(tuff_graph *graph); /* the graph's one input of that kind */
 
 /* Zeroes each element with probability p and scales the rest by 1/(1-p). Random numbers: Philox4x32-10 (Salmon et al.
- * 2011) at (element/4, site, step) under the seed, word element%4, kept where word >= p·2³²; `site` is a number that each
- * dropout of a graph gets in turn. Equal on every device; the backward pass regenerates it. */
+ * 2011) at (element/4, site, step) under the seed, word element%4, kept where word >= p·2³²; `site` is a number that
+ * each dropout of a graph gets in turn. Equal on every device; the backward pass regenerates it. */
 TUFF_API tuff_tensor tuff_dropout(tuff_graph *graph, tuff_tensor x, float p, tuff_tensor step_parameters);
 
 /* Mean over the rows whose label is not ignore_index (-100) of -log softmax(logits)[label], with label smoothing as
@@ -222,7 +222,7 @@ TUFF_API tuff_tensor tuff_concat(tuff_graph *graph, const tuff_tensor *tensors, 
 /* Repeats dimension dim, of size 1, `length` times. */
 TUFF_API tuff_tensor tuff_expand(tuff_graph *graph, tuff_tensor x, uint32_t dim, int64_t length);
 
-/* -- reduction over dimension dim, which is kept with size 1 ------------------------------------------------------- */
+/* -- reduction over dimension dim, which is kept with size 1 ------------------------------------------------------ */
 
 TUFF_API tuff_tensor tuff_sum(tuff_graph *graph, tuff_tensor x, uint32_t dim);
 TUFF_API tuff_tensor tuff_mean(tuff_graph *graph, tuff_tensor x, uint32_t dim);
@@ -235,19 +235,19 @@ TUFF_API tuff_tensor tuff_argmax(tuff_graph *graph, tuff_tensor x, uint32_t dim)
 TUFF_API tuff_tensor tuff_norm(tuff_graph *graph, tuff_tensor x);
 
 typedef struct tuff_adamw_info {
-    float beta1, beta2; /* default (0): 0.9, 0.999 */
-    float eps;          /* default (0): 1e-8 */
-    float weight_decay; /* default 0 */
-    int64_t decay_count; /* elements [0, decay_count) are decayed, the rest are not */
-    float max_grad_norm; /* gradients are scaled by min(1, max_grad_norm/(norm + 1e-6)); 0: not */
-    tuff_tensor norm;    /* [1], the gradients' global norm; none where max_grad_norm is 0 */
+    float beta1, beta2;          /* default (0): 0.9, 0.999 */
+    float eps;                   /* default (0): 1e-8 */
+    float weight_decay;          /* default 0 */
+    int64_t decay_count;         /* elements [0, decay_count) are decayed, the rest are not */
+    float max_grad_norm;         /* gradients are scaled by min(1, max_grad_norm/(norm + 1e-6)); 0: not */
+    tuff_tensor norm;            /* [1], the gradients' global norm; none where max_grad_norm is 0 */
     tuff_tensor step_parameters; /* as for tuff_dropout; must be given */
 } tuff_adamw_info;
 
-/* Loshchilov & Hutter 2019, algorithm 2, as PyTorch steps it. All of param, gradient, m, v are external F32 [N]; param, m
- * and v are updated in place. Returns the updated param. */
-TUFF_API tuff_tensor tuff_adamw(tuff_graph *graph, tuff_tensor param, tuff_tensor gradient, tuff_tensor m, tuff_tensor v,
-                                const tuff_adamw_info *info);
+/* Loshchilov & Hutter 2019, algorithm 2, as PyTorch steps it. All of param, gradient, m, v are external F32 [N]; param,
+ * m and v are updated in place. Returns the updated param. */
+TUFF_API tuff_tensor tuff_adamw(tuff_graph *graph, tuff_tensor param, tuff_tensor gradient, tuff_tensor m,
+                                tuff_tensor v, const tuff_adamw_info *info);
 
 #ifdef __cplusplus
 }

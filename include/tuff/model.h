@@ -22,7 +22,8 @@ typedef enum tuff_model_head {
     TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION = 2,
 } tuff_model_head;
 
-typedef enum tuff_problem_type { /* config.json's problem_type */
+/* config.json's problem_type. */
+typedef enum tuff_problem_type {
     TUFF_PROBLEM_TYPE_DEFAULT = 0, /* not said: single label, or for one label regression in training */
     TUFF_PROBLEM_TYPE_REGRESSION = 1,
     TUFF_PROBLEM_TYPE_SINGLE_LABEL_CLASSIFICATION = 2,

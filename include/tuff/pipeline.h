@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* -- text-classification ------------------------------------------------------------------------------------------- */
+/* -- text-classification ------------------------------------------------------------------------------------------ */
 
 typedef struct tuff_text_classification tuff_text_classification;
 
@@ -50,7 +50,7 @@ TUFF_API tuff_status tuff_text_classification_run(tuff_text_classification *pipe
                                                   const tuff_text *text_pairs, size_t count,
                                                   tuff_label_score *out_scores);
 
-/* -- feature-extraction -------------------------------------------------------------------------------------------- */
+/* -- feature-extraction ------------------------------------------------------------------------------------------- */
 
 typedef struct tuff_feature_extraction tuff_feature_extraction;
 

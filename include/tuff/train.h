@@ -82,7 +82,7 @@ TUFF_API void tuff_trainer_destroy(tuff_trainer *trainer);
 TUFF_API tuff_status tuff_trainer_step(tuff_trainer *trainer, const tuff_batch *batches, size_t count,
                                        tuff_step_result *out_result);
 
-/* -- from a table of texts to a saved folder ----------------------------------------------------------------------- */
+/* -- from a table of texts to a saved folder ---------------------------------------------------------------------- */
 
 typedef enum tuff_train_sampling_strategy {
     TUFF_TRAIN_SAMPLING_RANDOM = 0,     /* a new order each epoch, from seed and epoch */
@@ -114,7 +114,7 @@ typedef struct tuff_training_event {
     double samples_per_second, seconds_left; /* of training alone; 0 before the first step */
     uint64_t train_rows, eval_rows, parameter_count;
     tuff_memory_estimate memory; /* of the device, with the largest batch */
-    bool random_weights; /* the model folder had no weights */
+    bool random_weights;         /* the model folder had no weights */
     const char *output_dir;
 } tuff_training_event;
 /* Called on the thread that trains; `event` is valid for the call. */

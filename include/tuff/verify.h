@@ -2,11 +2,11 @@
  * verify.h: proof that a device computes what the CPU reference computes, for every operator of a model, forward and
  * backward, and for whole training steps.
  *
- * Each operator runs on the device and on the reference from the same inputs, which are read back from the device; every
- * element of every result is judged by the operator's allowance (docs/numerics.md). Then the graph is replayed as a whole
- * and must give the same bits. With `train`, the same is done to a training step, and several steps on the device are
- * held against the same steps on the reference: loss, gradient norm, every gradient, every parameter; unless an operator
- * has already disagreed, which makes every step wrong.
+ * Each operator runs on the device and on the reference from the same inputs, which are read back from the device;
+ * every element of every result is judged by the operator's allowance (docs/numerics.md). Then the graph is replayed as
+ * a whole and must give the same bits. With `train`, the same is done to a training step, and several steps on the
+ * device are held against the same steps on the reference: loss, gradient norm, every gradient, every parameter; unless
+ * an operator has already disagreed, which makes every step wrong.
  */
 #ifndef TUFF_VERIFY_H
 #define TUFF_VERIFY_H
@@ -55,8 +55,8 @@ typedef struct tuff_verify_report tuff_verify_report;
 /* Progress: called after each record; may be NULL. Returning false ends the verification early. */
 typedef bool (*tuff_verify_fn)(void *user, const tuff_verify_record *record);
 
-/* Loads the model folder `dir` on `device` (and, with train, on the reference) and verifies. A disagreement is no failure of
- * this function: ask the report. Errors are those of loading and of the device, and INVALID_FILE naming a
+/* Loads the model folder `dir` on `device` (and, with train, on the reference) and verifies. A disagreement is no
+ * failure of this function: ask the report. Errors are those of loading and of the device, and INVALID_FILE naming a
  * parameter that is not finite; OUT_OF_DEVICE_MEMORY, before anything is taken, where the computed need is more. */
 TUFF_API tuff_status tuff_verify_model(tuff_device *device, const char *dir, const tuff_verify_info *info,
                                        tuff_verify_fn progress, void *user, tuff_verify_report **out_report);

@@ -92,8 +92,7 @@ static tuff_status fill(tuff_buffer *buffer, const tuff__bench_input *input, uin
 /* Step parameters, which rows of the table ask for by an I32 input without a range. */
 static tuff_status fill_step(tuff_buffer *buffer)
 {
-    const tuff_step_parameters step = {
-        .learning_rate = 1e-5F, .bias_correction1 = 1.0F, .bias_correction2_sqrt = 1.0F};
+    const tuff_step_parameters step = {.learning_rate = 1e-5F, .bias_correction1 = 1.0F, .bias_correction2_sqrt = 1.0F};
     return tuff_buffer_write(buffer, 0, &step, sizeof step);
 }
 
@@ -130,8 +129,7 @@ static tuff_status measure_case(stage *s, const tuff__bench_case *one, tuff__ben
     tuff_tensor inputs[TUFF__MAX_INPUTS] = {{0}}, outputs[TUFF__MAX_OUTPUTS] = {{0}};
     TUFF_TRY(tuff_graph_create(s->device, &s->graph));
     TUFF_TRY(add_inputs(s, one, inputs));
-    outputs[0] = tuff__graph_add(s->graph, one->op, one->params, one->params_size, inputs, one->input_count,
-                                 outputs);
+    outputs[0] = tuff__graph_add(s->graph, one->op, one->params, one->params_size, inputs, one->input_count, outputs);
     TUFF_TRY(bind_outputs(s, tuff__op_desc(one->op), outputs));
     TUFF_TRY(tuff_graph_compile(s->graph, NULL, 0));
     *result = (tuff__bench_result){.name = one->name, .shape = one->shape};

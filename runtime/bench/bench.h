@@ -19,12 +19,12 @@ typedef struct tuff__bench_peak {
 } tuff__bench_peak;
 
 typedef struct tuff__bench_result {
-    const char *name, *shape;   /* "matmul nt", "1024x384 · 384x1536"; valid for the call */
-    bool step;                  /* a whole graph, else one operator */
-    uint32_t runs;              /* measured, after the warm-up */
-    double seconds, fastest;    /* median and least, wall clock, host included */
-    double host_seconds;        /* median of the part in which the host did not wait; 0 on a CPU device */
-    double flops, bytes;        /* of one run; bytes that the operators must read and write once */
+    const char *name, *shape;        /* "matmul nt", "1024x384 · 384x1536"; valid for the call */
+    bool step;                       /* a whole graph, else one operator */
+    uint32_t runs;                   /* measured, after the warm-up */
+    double seconds, fastest;         /* median and least, wall clock, host included */
+    double host_seconds;             /* median of the part in which the host did not wait; 0 on a CPU device */
+    double flops, bytes;             /* of one run; bytes that the operators must read and write once */
     double flops_share, bytes_share; /* of the measured peaks */
     uint64_t activation_size, activation_live; /* planned, and the largest set alive at one time; of steps */
     uint32_t dispatch_count, submit_count;
@@ -41,10 +41,10 @@ typedef tuff_status (*tuff__bench_fn)(void *user, const tuff__bench_result *resu
 tuff_status tuff__bench_run(tuff_device *device, const tuff__bench_info *info, tuff__bench_fn visit, void *user,
                             tuff__bench_peak *out_peak);
 
-/* -- bench_profile.c ----------------------------------------------------------------------------------------------- */
+/* -- bench_profile.c ---------------------------------------------------------------------------------------------- */
 
-/* How much of its roofline an operator reaches (Williams et al. 2009): the time that the peaks leave it at the least, for
- * its arithmetic or its bytes, over the time it takes. */
+/* How much of its roofline an operator reaches (Williams et al. 2009): the time that the peaks leave it at the least,
+ * for its arithmetic or its bytes, over the time it takes. */
 double tuff__bench_roofline(const tuff__bench_peak *peak, double flops, double bytes, double seconds);
 
 /* The rows of equal operator, kernel, shape and cost. */
@@ -56,13 +56,14 @@ typedef struct tuff__bench_kind {
 /* The kinds of a result's rows, those that take most time first. Free *out_kinds with tuff__free. */
 tuff_status tuff__bench_kinds(const tuff__bench_result *result, tuff__bench_kind **out_kinds, size_t *out_count);
 
-/* A timeline that browsers open (Perfetto, chrome://tracing): a thread a step, its operators end to end. `trace` is zeroed
- * at first; `thread` counts from 1. finish writes the whole file or none; tuff__json_writer_discard ends without. */
+/* A timeline that browsers open (Perfetto, chrome://tracing): a thread a step, its operators end to end. `trace` is
+ * zeroed at first; `thread` counts from 1. finish writes the whole file or none; tuff__json_writer_discard ends
+ * without. */
 void tuff__bench_trace_begin(tuff__json_writer *trace, const tuff_device_properties *device);
 void tuff__bench_trace_add(tuff__json_writer *trace, int64_t thread, const tuff__bench_result *result);
 tuff_status tuff__bench_trace_finish(tuff__json_writer *trace, const char *path);
 
-/* -- between the files of this folder ------------------------------------------------------------------------------ */
+/* -- between the files of this folder ----------------------------------------------------------------------------- */
 
 /* One input of an operator: uniform in [mean - scale, mean + scale), or for I32 in [0, high); I32 with high 0 are step
  * parameters. */

@@ -49,7 +49,7 @@ tuff_status tuff__bench_kinds(const tuff__bench_result *result, tuff__bench_kind
     return TUFF_SUCCESS;
 }
 
-/* -- timeline: the trace event format of Chrome, which Perfetto opens ------------------------------------------------ */
+/* -- timeline: the trace event format of Chrome, which Perfetto opens --------------------------------------------- */
 
 enum { PROCESS = 1 };
 

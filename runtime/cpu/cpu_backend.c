@@ -1,5 +1,5 @@
-/* cpu_backend.c: owns both CPU executions: the reference (compute) and the CPU device (compute_fast on a thread pool). A
- * program is the list of calls, walked; memory is the host's. */
+/* cpu_backend.c: owns both CPU executions: the reference (compute) and the CPU device (compute_fast on a thread pool).
+ * A program is the list of calls, walked; memory is the host's. */
 #include "cpu_backend.h"
 
 #include "../alloc.h"
@@ -29,15 +29,14 @@ static void cpu_device_destroy(tuff_device *device)
     tuff__free(cpu);
 }
 
-static tuff_status cpu_buffer_create(tuff_device *device, uint64_t size, tuff__memory memory,
-                                     tuff_buffer **out_buffer)
+static tuff_status cpu_buffer_create(tuff_device *device, uint64_t size, tuff__memory memory, tuff_buffer **out_buffer)
 {
     (void)memory; /* all memory is the host's */
     tuff_buffer *buffer = tuff__calloc(1, sizeof *buffer);
     if (!buffer)
         return tuff__fail_memory("buffer", sizeof *buffer);
-    *buffer = (tuff_buffer){.device = device, .size = size,
-                            .host = size <= SIZE_MAX ? tuff__calloc(1, (size_t)size) : NULL};
+    *buffer =
+        (tuff_buffer){.device = device, .size = size, .host = size <= SIZE_MAX ? tuff__calloc(1, (size_t)size) : NULL};
     if (!buffer->host) {
         tuff__free(buffer);
         return tuff__fail(TUFF_ERROR_OUT_OF_DEVICE_MEMORY,
@@ -146,8 +145,7 @@ tuff_device_properties tuff__cpu_properties(tuff_backend backend, uint32_t threa
     return properties;
 }
 
-tuff_status tuff__cpu_device_create(tuff_backend backend, const tuff_device_create_info *info,
-                                    tuff_device **out_device)
+tuff_status tuff__cpu_device_create(tuff_backend backend, const tuff_device_create_info *info, tuff_device **out_device)
 {
     cpu_device *cpu = tuff__calloc(1, sizeof *cpu);
     if (!cpu)

@@ -11,8 +11,9 @@ tuff_status tuff__pool_create(uint32_t thread_count, tuff__pool **out_pool);
 void tuff__pool_destroy(tuff__pool *pool);
 uint32_t tuff__pool_thread_count(const tuff__pool *pool); /* 1 for NULL */
 
-/* Runs task(user, index, thread) for every index in [0, count); thread is below tuff__pool_thread_count. Returns when all
- * are done. Which thread takes which index varies, so a task must write only what is its own. NULL pool: in turn here. */
+/* Runs task(user, index, thread) for every index in [0, count); thread is below tuff__pool_thread_count. Returns when
+ * all are done. Which thread takes which index varies, so a task must write only what is its own. NULL pool: in turn
+ * here. */
 typedef void (*tuff__pool_task)(void *user, size_t index, uint32_t thread);
 void tuff__pool_run(tuff__pool *pool, size_t count, tuff__pool_task task, void *user);
 

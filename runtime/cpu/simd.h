@@ -1,7 +1,7 @@
 /*
  * simd.h: exp, log, tanh, erf and the activations in f32, written so that a compiler vectorises a loop over them: no
- * branches, no library calls, no tables. shaders/include/math.glsl is the same arithmetic in GLSL; tests/test_math.c holds
- * both to the errors stated here, in units in the last place (ulp) against double precision over all exponents.
+ * branches, no library calls, no tables. shaders/include/math.glsl is the same arithmetic in GLSL; tests/test_math.c
+ * holds both to the errors stated here, in units in the last place (ulp) against double precision over all exponents.
  *
  * Polynomials are weighted minimax fits (Lawson's iteration) whose own error is below 2^-27. Products and sums may be
  * contracted to fused multiply-adds or not: the stated errors hold either way.
@@ -51,7 +51,8 @@ TUFF__INLINE float tuff__float_of(uint32_t bits)
     return x;
 }
 
-/* condition ? a : b without a branch: compilers turn ?: back into branches here and there, and then do not vectorise. */
+/* condition ? a : b without a branch: compilers turn ?: back into branches here and there, and
+ * then do not vectorise. */
 TUFF__INLINE float tuff__select(int condition, float a, float b)
 {
     const uint32_t mask = 0u - (uint32_t)condition;
@@ -136,8 +137,8 @@ TUFF__INLINE float tuff__exp_minus_square(float t, float factor)
     return tuff__exp_sum(-factor * (head * head), -factor * ((clamped - head) * (clamped + head)));
 }
 
-/* Mills' ratio Φ(-t)/(√(2π)·φ(t)) = e^(t²/2)·Φ(-t) for 0 <= t <= 14.5, as v·P(u) with v = 1/(1 + 0.3·t), u = 1 - v: exact
- * at 0, where most activations are. */
+/* Mills' ratio Φ(-t)/(√(2π)·φ(t)) = e^(t²/2)·Φ(-t) for 0 <= t <= 14.5, as v·P(u) with v = 1/(1 + 0.3·t), u = 1 - v:
+ * exact at 0, where most activations are. */
 TUFF__INLINE float tuff__mills(float t)
 {
     const float s = 0.3f * tuff__select(t > 40.0f, 40.0f, t); /* infinity times v would be NaN */
@@ -247,7 +248,7 @@ TUFF__INLINE float tuff__silu_gradient(float x)
     return s + c * slope;
 }
 
-/* -- sums in f32, over 32 lanes in a fixed order: the same bits every run, and errors of a tree, not of a chain --------- */
+/* -- sums in f32, over 32 lanes in a fixed order: the same bits every run, and errors of a tree, not of a chain ---- */
 
 enum { TUFF__LANES = 32 };
 

@@ -13,8 +13,8 @@
 
 enum { TUFF__SAFETENSORS_MAX_RANK = 8 };
 
-/* How a file stores elements: more ways than tuff computes in, because a checkpoint may hold tensors nobody asks for.
- */
+/* How a file stores elements: more ways than tuff computes in, because a checkpoint may hold
+ * tensors nobody asks for. */
 typedef enum tuff__stored_dtype {
     TUFF__STORED_BOOL,
     TUFF__STORED_U8,
@@ -60,8 +60,8 @@ const tuff__safetensors_entry *tuff__safetensors_entries(const tuff__safetensors
 /* NULL when there is none. */
 const tuff__safetensors_entry *tuff__safetensors_find(const tuff__safetensors *file, const char *name);
 
-/* Whether entry->data are floats as this machine keeps them (but for their alignment), so that nothing is to convert.
- */
+/* Whether entry->data are floats as this machine keeps them (but for their alignment), so that
+ * nothing is to convert. */
 bool tuff__safetensors_is_native_f32(const tuff__safetensors_entry *entry);
 /* Converts all entry->count elements. F16 and BF16 are exact; F64 is rounded to nearest. Any other dtype is refused by
  * name with TUFF_ERROR_INVALID_FILE. */

@@ -45,10 +45,10 @@ static tuff_status declare_layer(tuff_model *model, int64_t layer)
         const char *key;
         int64_t outputs, inputs; /* 0: a LayerNorm */
     } rows[] = {
-        {"attention.self.query", hidden, hidden},        {"attention.self.key", hidden, hidden},
-        {"attention.self.value", hidden, hidden},        {"attention.output.dense", hidden, hidden},
-        {"attention.output.LayerNorm", 0, 0},            {"intermediate.dense", intermediate, hidden},
-        {"output.dense", hidden, intermediate},          {"output.LayerNorm", 0, 0},
+        {"attention.self.query", hidden, hidden}, {"attention.self.key", hidden, hidden},
+        {"attention.self.value", hidden, hidden}, {"attention.output.dense", hidden, hidden},
+        {"attention.output.LayerNorm", 0, 0},     {"intermediate.dense", intermediate, hidden},
+        {"output.dense", hidden, intermediate},   {"output.LayerNorm", 0, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char key[KEY_SIZE];

@@ -49,7 +49,7 @@ struct tuff_model {
     tuff__model_config config;
     const struct tuff__architecture *architecture;
     tuff_model_head head;
-    tuff__arena strings; /* names */
+    tuff__arena strings;         /* names */
     tuff__parameter *parameters; /* in the order of the arena */
     size_t parameter_count, parameter_capacity;
     tuff_buffer *weights; /* arena_count * 4 bytes */

@@ -113,8 +113,8 @@ static tuff_status bucket_compile(const tuff__session *session, shape_bucket *bu
     TUFF_TRY(tuff_graph_compile(bucket->graph, &bucket->output, 1));
     tuff_graph_statistics statistics;
     tuff_graph_get_statistics(bucket->graph, &statistics);
-    bucket->memory = statistics.activation_size + statistics.input_size + statistics.output_size +
-                     statistics.workspace_size;
+    bucket->memory =
+        statistics.activation_size + statistics.input_size + statistics.output_size + statistics.workspace_size;
     return TUFF_SUCCESS;
 }
 

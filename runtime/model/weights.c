@@ -28,8 +28,8 @@ static void name_list_add(name_list *list, const char *name)
 {
     if (list->count++ >= NAMES_SHOWN)
         return;
-    const int length = snprintf(list->text + list->length, sizeof list->text - list->length,
-                                list->length ? ", %s" : "%s", name);
+    const int length =
+        snprintf(list->text + list->length, sizeof list->text - list->length, list->length ? ", %s" : "%s", name);
     if (length > 0)
         list->length += (size_t)length;
     if (list->length >= sizeof list->text)
@@ -39,8 +39,7 @@ static void name_list_add(name_list *list, const char *name)
 static void name_list_warn(const name_list *list, const char *dir, const char *what)
 {
     if (list->count > NAMES_SHOWN)
-        tuff__log(TUFF_LOG_WARNING, "model: %s: %s: %s and %zu more", dir, what, list->text,
-                  list->count - NAMES_SHOWN);
+        tuff__log(TUFF_LOG_WARNING, "model: %s: %s: %s and %zu more", dir, what, list->text, list->count - NAMES_SHOWN);
     else if (list->count)
         tuff__log(TUFF_LOG_WARNING, "model: %s: %s: %s", dir, what, list->text);
 }
@@ -87,8 +86,7 @@ static tuff_status initialize_parameter(tuff_model *model, size_t index, uint64_
     if (parameter->initializer == TUFF__INITIALIZER_ONES)
         for (size_t i = 0; i < count; i++)
             values[i] = 1.0f;
-    if (parameter->initializer == TUFF__INITIALIZER_NORMAL ||
-        parameter->initializer == TUFF__INITIALIZER_NORMAL_PADDED)
+    if (parameter->initializer == TUFF__INITIALIZER_NORMAL || parameter->initializer == TUFF__INITIALIZER_NORMAL_PADDED)
         fill_normal(values, count, (double)config->initializer_range, (uint32_t)index, seed);
     if (parameter->initializer == TUFF__INITIALIZER_NORMAL_PADDED && config->pad_token_id >= 0) {
         const size_t columns = (size_t)parameter->shape.dims[1];
@@ -256,8 +254,10 @@ static tuff_status check_finite(const tuff_model *model, const tuff__parameter *
     TUFF_TRY(tuff_buffer_read(model->weights, parameter->offset, values, count * sizeof *values));
     for (size_t i = 0; i < count; i++)
         if (!isfinite(values[i]))
-            return tuff__fail(TUFF_ERROR_INVALID_FILE, "model: the parameter '%s' has %g at element %zu of %zu, wanted "
-                              "finite numbers", parameter->name, (double)values[i], i, count);
+            return tuff__fail(TUFF_ERROR_INVALID_FILE,
+                              "model: the parameter '%s' has %g at element %zu of %zu, wanted "
+                              "finite numbers",
+                              parameter->name, (double)values[i], i, count);
     return TUFF_SUCCESS;
 }
 
@@ -284,10 +284,9 @@ static tuff_status save_config(const tuff_model *model, tuff__checkpoint_save *s
     const bool classifies = model->head == TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION;
     char *text = NULL;
     size_t length = 0;
-    TUFF_TRY(tuff__model_config_write(&model->config,
-                                      classifies ? model->architecture->classifier_class
-                                                 : model->architecture->body_class,
-                                      classifies, &text, &length));
+    TUFF_TRY(tuff__model_config_write(
+        &model->config, classifies ? model->architecture->classifier_class : model->architecture->body_class,
+        classifies, &text, &length));
     const tuff_status status = tuff__checkpoint_save_text(save, "config.json", text, length);
     tuff__free(text);
     return status;

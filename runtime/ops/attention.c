@@ -506,8 +506,7 @@ static void backward(tuff__gradient *gradient)
     if (!dout.id) /* lse alone is nobody's loss: tuff_attention does not hand it out */
         return;
     const tuff_tensor pair[] = {o, dout};
-    const tuff_tensor delta =
-        tuff__graph_add(graph, TUFF__OP_ATTENTION_DELTA, params, sizeof *params, pair, 2, NULL);
+    const tuff_tensor delta = tuff__graph_add(graph, TUFF__OP_ATTENTION_DELTA, params, sizeof *params, pair, 2, NULL);
     tuff_tensor inputs[8] = {gradient->inputs[TUFF__ATTENTION_Q],
                              gradient->inputs[TUFF__ATTENTION_K],
                              gradient->inputs[TUFF__ATTENTION_V],
@@ -549,18 +548,17 @@ tuff_tensor tuff_attention(tuff_graph *graph, tuff_tensor q, tuff_tensor k, tuff
 static const tuff__attention_params proof_plain = {.num_attention_heads = 3, .scale = 0.2F},
                                     proof_causal = {.num_attention_heads = 2, .causal = true, .scale = 0.15F},
                                     proof_timed = {.num_attention_heads = 6, .scale = 0.2F};
+/* The formatter takes the braces of initialisers for blocks. */
+/* clang-format off */
 #define PROOF(parameters, inputs_wanted, is_timed, b, h, tq, tk, c)                                                    \
-    {                                                                                                                  \
-        .inputs = {{3, {b, tq, c}}, {3, {b, tk, c}}, {3, {b, tk, c}},                                                  \
-                   {3, {b, tq, c}}, {3, {b, h, tq}}, {3, {b, h, tq}}},                                                 \
-        .input_count = inputs_wanted, .params = &(parameters), .params_size = sizeof(parameters), .timed = is_timed    \
-    }
+    {.inputs = {{3, {b, tq, c}}, {3, {b, tk, c}}, {3, {b, tk, c}},                                                     \
+                {3, {b, tq, c}}, {3, {b, h, tq}}, {3, {b, h, tq}}},                                                    \
+     .input_count = inputs_wanted, .params = &(parameters), .params_size = sizeof(parameters), .timed = is_timed}
 #define PROOFS(inputs_wanted)                                                                                          \
-    {                                                                                                                  \
-        PROOF(proof_plain, inputs_wanted, false, 2, 3, 33, 65, 60),                                                    \
-            PROOF(proof_causal, inputs_wanted, false, 1, 2, 67, 67, 140),                                              \
-            PROOF(proof_timed, inputs_wanted, true, 2, 6, 128, 128, 192)                                               \
-    }
+    {PROOF(proof_plain, inputs_wanted, false, 2, 3, 33, 65, 60),                                                       \
+     PROOF(proof_causal, inputs_wanted, false, 1, 2, 67, 67, 140),                                                     \
+     PROOF(proof_timed, inputs_wanted, true, 2, 6, 128, 128, 192)}
+/* clang-format on */
 static const tuff__proof forward_proofs[] = PROOFS(3), backward_proofs[] = PROOFS(6);
 
 /* Of the allowances: a probability's relative error is that of exp (2 ulp, cpu/simd.h) and of the row's total, a sum of

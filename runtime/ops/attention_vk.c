@@ -217,10 +217,10 @@ tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *rec
         describe(call, &s, &w, &k, &push, &dispatch);
         dispatch.group_count[0] = groups(w.q_count, &k);
         push.flags |= w.k > 0 ? TUFF_ATTENTION_CONTINUES : 0;
-        dispatch.bindings[3] = tuff__call_has(call, TUFF__ATTENTION_LENGTHS)
-                                   ? tuff__window(call->inputs[TUFF__ATTENTION_LENGTHS].slice, w.batch, w.batches,
-                                                  &push.lengths_base)
-                                   : dispatch.bindings[1]; /* never touched */
+        dispatch.bindings[3] =
+            tuff__call_has(call, TUFF__ATTENTION_LENGTHS)
+                ? tuff__window(call->inputs[TUFF__ATTENTION_LENGTHS].slice, w.batch, w.batches, &push.lengths_base)
+                : dispatch.bindings[1]; /* never touched */
         dispatch.bindings[4] = tuff__call_has(call, TUFF__ATTENTION_STEP) ? call->inputs[TUFF__ATTENTION_STEP].slice
                                                                           : dispatch.bindings[1];
         dispatch.bindings[5] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
@@ -266,7 +266,7 @@ tuff_status tuff__attention_delta_record(const tuff_op_call *call, tuff__recorde
     return TUFF_SUCCESS;
 }
 
-/* -- what the backward kernels read of queries and batches: attention_pack.comp ---------------------------------------- */
+/* -- what the backward kernels read of queries and batches: attention_pack.comp ----------------------------------- */
 
 static int64_t pair_count(const tuff__attention_sizes *s)
 {

@@ -4,9 +4,9 @@
  *   y = a + b      da = dy        db = dy, summed over what was repeated
  *   y = a·b        da = dy·b      db = dy·a, summed likewise
  */
+#include "../../shaders/binary.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
-#include "../../shaders/binary.h"
 #include "box.h"
 #include "window.h"
 
@@ -63,7 +63,7 @@ static void mul_compute(const tuff_op_call *call)
         ((float *)call->outputs[0].data)[i] = a[i] * b[tuff__box_at(&box, i)];
 }
 
-/* -- the CPU device: rows of contiguous b, or of one value of b ------------------------------------------------------ */
+/* -- the CPU device: rows of contiguous b, or of one value of b --------------------------------------------------- */
 
 typedef struct binary_arrays {
     const float *a, *b;
@@ -147,7 +147,7 @@ static void mul_compute_fast(const tuff_op_call *call)
     run_fast(call, true);
 }
 
-/* -- Vulkan -------------------------------------------------------------------------------------------------------- */
+/* -- Vulkan ------------------------------------------------------------------------------------------------------- */
 
 static tuff_status record_window(const tuff_op_call *call, tuff__recorder *recorder, uint32_t kind, int64_t first,
                                  int64_t count)
@@ -209,9 +209,10 @@ static tuff_status mul_record(const tuff_op_call *call, tuff__recorder *recorder
     return record_kind(call, recorder, TUFF_BINARY_MUL);
 }
 
-/* -- gradients ----------------------------------------------------------------------------------------------------- */
+/* -- gradients ---------------------------------------------------------------------------------------------------- */
 
-/* Sums `gradient`, of a's shape, over what b repeated. Neighbouring dimensions that b treats alike are summed as one. */
+/* Sums `gradient`, of a's shape, over what b repeated. Neighbouring dimensions that b treats alike
+ * are summed as one. */
 static tuff_tensor reduce_to(tuff_graph *graph, tuff_tensor gradient, tuff_shape b)
 {
     const tuff_shape a = tuff_tensor_shape(graph, gradient);

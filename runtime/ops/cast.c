@@ -1,12 +1,13 @@
 /*
- * cast.c: owns conversion between F32, F16 and BF16, to nearest even, and from I32 to F32. Exact to the bit on every device:
- * kernels work on integers, because drivers may flush subnormal halves or round their own way. The gradient is cast back.
+ * cast.c: owns conversion between F32, F16 and BF16, to nearest even, and from I32 to F32. Exact to the bit on every
+ * device: kernels work on integers, because drivers may flush subnormal halves or round their own way. The gradient is
+ * cast back.
  */
 #include "cast.h"
 
+#include "../../shaders/cast.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
-#include "../../shaders/cast.h"
 #include "window.h"
 
 #include <string.h>
@@ -59,7 +60,7 @@ static void cast_compute(const tuff_op_call *call)
         store(&call->outputs[0], i, load(&call->inputs[0], i));
 }
 
-/* -- the CPU device: the same functions without branches ------------------------------------------------------------- */
+/* -- the CPU device: the same functions without branches ---------------------------------------------------------- */
 
 TUFF__INLINE uint32_t f16_bits(uint32_t half)
 {

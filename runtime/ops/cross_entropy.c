@@ -10,9 +10,9 @@
  */
 #include "cross_entropy.h"
 
+#include "../../shaders/cross_entropy.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
-#include "../../shaders/cross_entropy.h"
 #include "window.h"
 
 enum { LOGITS = 0, LABELS = 1, LSE = 2, COUNT = 3, DLOSS = 4 };
@@ -50,7 +50,7 @@ static tuff_shape vector_shape(int64_t count)
     return (tuff_shape){.rank = 1, .dims = {count}};
 }
 
-/* -- forward ------------------------------------------------------------------------------------------------------- */
+/* -- forward ------------------------------------------------------------------------------------------------------ */
 
 static tuff_status cross_entropy_infer(tuff_op_call *call)
 {
@@ -283,7 +283,7 @@ tuff_tensor tuff_cross_entropy(tuff_graph *graph, tuff_tensor logits, tuff_tenso
     return tuff__graph_add(graph, TUFF__OP_CROSS_ENTROPY, &params, sizeof params, inputs, 2, NULL);
 }
 
-/* -- gradient ------------------------------------------------------------------------------------------------------ */
+/* -- gradient ----------------------------------------------------------------------------------------------------- */
 
 static tuff_status backward_infer(tuff_op_call *call)
 {
@@ -373,8 +373,8 @@ static tuff_status backward_record(const tuff_op_call *call, tuff__recorder *rec
             .group_count = {tuff__groups_for(call->target, count * columns, 128), 1, 1},
             .bindings = {tuff__window(call->inputs[LOGITS].slice, first * columns, count * columns, &push.base),
                          tuff__window(call->inputs[LABELS].slice, first, count, &push.row_base),
-                         tuff__window(call->inputs[LSE].slice, first, count, &push.row_base),
-                         call->inputs[COUNT].slice, call->inputs[DLOSS].slice,
+                         tuff__window(call->inputs[LSE].slice, first, count, &push.row_base), call->inputs[COUNT].slice,
+                         call->inputs[DLOSS].slice,
                          tuff__window(call->outputs[0].slice, first * columns, count * columns, &push.base)},
             .binding_count = 6,
         };

@@ -8,8 +8,8 @@
  */
 #include "dropout.h"
 
-#include "../cpu/cpu_pool.h"
 #include "../../shaders/dropout.h"
+#include "../cpu/cpu_pool.h"
 #include "philox.h"
 #include "window.h"
 
@@ -120,7 +120,8 @@ static tuff_status dropout_record(const tuff_op_call *call, tuff__recorder *reco
 static void dropout_differentiate(tuff__gradient *g)
 {
     const tuff_tensor inputs[] = {g->output_grads[0], g->inputs[STEP_PARAMETERS]};
-    g->input_grads[X] = tuff__graph_add(g->graph, TUFF__OP_DROPOUT, g->params, sizeof(tuff__dropout_params), inputs, 2, NULL);
+    g->input_grads[X] =
+        tuff__graph_add(g->graph, TUFF__OP_DROPOUT, g->params, sizeof(tuff__dropout_params), inputs, 2, NULL);
 }
 
 static double dropout_flops(const tuff_op_call *call)

@@ -6,14 +6,15 @@
  *
  * An id outside [0, V) gives a row of zeros and takes no gradient.
  *
- * On Vulkan one dispatch marks each token that is the first of its id with the position of the last one; in the next, the
- * workgroups of the marked tokens sum up the rows between. No atomics, no sorting, and rare ids cost next to nothing.
+ * On Vulkan one dispatch marks each token that is the first of its id with the position of the last one; in the next,
+ * the workgroups of the marked tokens sum up the rows between. No atomics, no sorting, and rare ids cost next to
+ * nothing.
  */
 #include "embedding.h"
 
+#include "../../shaders/embedding.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
-#include "../../shaders/embedding.h"
 #include "window.h"
 
 #include <string.h>
@@ -22,7 +23,7 @@ enum { TABLE = 0, IDS = 1 };
 enum { BACKWARD_IDS = 0, BACKWARD_DY = 1 };
 enum { TOKEN_GRAIN = 32, COLUMN_BLOCK = 32, GROUP_COLUMNS = 32 };
 
-/* -- forward ------------------------------------------------------------------------------------------------------- */
+/* -- forward ------------------------------------------------------------------------------------------------------ */
 
 static tuff_status embedding_infer(tuff_op_call *call)
 {
@@ -156,7 +157,7 @@ tuff_tensor tuff_embedding(tuff_graph *graph, tuff_tensor table, tuff_tensor ids
     return tuff__graph_add(graph, TUFF__OP_EMBEDDING, NULL, 0, inputs, 2, NULL);
 }
 
-/* -- gradient ------------------------------------------------------------------------------------------------------ */
+/* -- gradient ----------------------------------------------------------------------------------------------------- */
 
 static tuff_status backward_infer(tuff_op_call *call)
 {
@@ -171,8 +172,7 @@ static tuff_status backward_infer(tuff_op_call *call)
     }
     if (vocabulary < 1)
         return tuff__fail_shape(call, "a table of %lld rows", (long long)vocabulary);
-    tuff__output_set(call, 0, TUFF_F32,
-                     (tuff_shape){.rank = 2, .dims = {vocabulary, tuff__shape_columns(dy)}});
+    tuff__output_set(call, 0, TUFF_F32, (tuff_shape){.rank = 2, .dims = {vocabulary, tuff__shape_columns(dy)}});
     return TUFF_SUCCESS;
 }
 

@@ -8,13 +8,14 @@
  *   g = dy·weight,  dx = dresidual = rstd·(g - mean(g) - n·mean(g·n))
  *   dweight = Σ_rows dy·n,  dbias = Σ_rows dy
  *
- * The variance is taken from the deviations, in a second pass over the row: the difference of two large sums would cancel.
+ * The variance is taken from the deviations, in a second pass over the row: the difference of two large sums would
+ * cancel.
  */
 #include "layer_norm.h"
 
+#include "../../shaders/layer_norm.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
-#include "../../shaders/layer_norm.h"
 #include "window.h"
 
 /* Inputs of the three operators. */
@@ -24,7 +25,7 @@ enum { AFFINE_S = 0, AFFINE_MEAN = 1, AFFINE_RSTD = 2, AFFINE_DY = 3 };
 
 enum { ROW_GRAIN = 16, COLUMN_BLOCK = 64, ROW_BLOCK = 32, MAX_CHUNKS = 256, MIN_CHUNK_ROWS = 16 };
 
-/* -- forward ------------------------------------------------------------------------------------------------------- */
+/* -- forward ------------------------------------------------------------------------------------------------------ */
 
 static tuff_shape vector_shape(int64_t count)
 {
@@ -66,7 +67,8 @@ static tuff_status layer_norm_infer(tuff_op_call *call)
 
 static void layer_norm_compute(const tuff_op_call *call)
 {
-    const int64_t rows = tuff__shape_rows(&call->inputs[X].shape), columns = tuff__shape_columns(&call->inputs[X].shape);
+    const int64_t rows = tuff__shape_rows(&call->inputs[X].shape),
+                  columns = tuff__shape_columns(&call->inputs[X].shape);
     const float *weight = call->inputs[WEIGHT].data, *bias = call->inputs[BIAS].data;
     const double eps = (double)((const tuff__layer_norm_params *)call->params)->eps;
     float *mean_out = call->outputs[1].data, *rstd_out = call->outputs[2].data;
@@ -146,7 +148,8 @@ static void layer_norm_compute_fast(const tuff_op_call *call)
 
 static tuff_status layer_norm_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
-    const int64_t rows = tuff__shape_rows(&call->inputs[X].shape), columns = tuff__shape_columns(&call->inputs[X].shape);
+    const int64_t rows = tuff__shape_rows(&call->inputs[X].shape),
+                  columns = tuff__shape_columns(&call->inputs[X].shape);
     const int64_t part = tuff__min_i64(rows, tuff__window_limit(call->target) / columns);
     const bool fused = tuff__call_has(call, RESIDUAL);
     const uint32_t lanes = tuff__row_lanes(call->target, columns);
@@ -239,9 +242,9 @@ static void layer_norm_magnitude(const tuff_op_call *call, uint32_t output, floa
             out[r] = (float)(sums.rstd * 0x1p-21 * pow(sums.size * sums.rstd, 2));
         for (int64_t c = 0; c < columns && (output == 0 || output == 3); c++) {
             const double s = fabs(input_sum(call, r * columns + c));
-            out[r * columns + c] = (float)(output == 3 ? 0
-                                                       : fabs((double)weight[c]) * sums.rstd * (s + sums.size) +
-                                                             fabs((double)bias[c]));
+            out[r * columns + c] =
+                (float)(output == 3 ? 0
+                                    : fabs((double)weight[c]) * sums.rstd * (s + sums.size) + fabs((double)bias[c]));
         }
     }
 }
@@ -267,15 +270,15 @@ const tuff_op_desc tuff__op_layer_norm = {
     .magnitude = layer_norm_magnitude,
 };
 
-tuff_tensor tuff_layer_norm(tuff_graph *graph, tuff_tensor x, tuff_tensor residual, tuff_tensor weight, tuff_tensor bias,
-                            float eps)
+tuff_tensor tuff_layer_norm(tuff_graph *graph, tuff_tensor x, tuff_tensor residual, tuff_tensor weight,
+                            tuff_tensor bias, float eps)
 {
     const tuff__layer_norm_params params = {.eps = eps};
     const tuff_tensor inputs[] = {x, weight, bias, residual};
     return tuff__graph_add(graph, TUFF__OP_LAYER_NORM, &params, sizeof params, inputs, 4, NULL);
 }
 
-/* -- gradient of x -------------------------------------------------------------------------------------------------- */
+/* -- gradient of x ------------------------------------------------------------------------------------------------ */
 
 static tuff_status backward_infer(tuff_op_call *call)
 {
@@ -430,7 +433,7 @@ const tuff_op_desc tuff__op_layer_norm_backward = {
     .magnitude = backward_magnitude,
 };
 
-/* -- gradients of weight and bias ----------------------------------------------------------------------------------- */
+/* -- gradients of weight and bias --------------------------------------------------------------------------------- */
 
 static tuff_status affine_infer(tuff_op_call *call)
 {

@@ -6,9 +6,9 @@
  */
 #include "layout.h"
 
+#include "../../shaders/layout.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
-#include "../../shaders/layout.h"
 #include "box.h"
 #include "window.h"
 
@@ -22,7 +22,7 @@ typedef struct strided_copy {
     const tuff__operand *to;
 } strided_copy;
 
-/* -- moving one box on the CPUs -------------------------------------------------------------------------------------- */
+/* -- moving one box on the CPUs ----------------------------------------------------------------------------------- */
 
 typedef struct copy_arrays {
     const uint32_t *from;
@@ -59,7 +59,7 @@ static void copy_on_cpu(const strided_copy *copy, tuff__pool *pool)
     tuff__pool_run_range(pool, tuff__box_count(&copy->source) / arrays.columns, grain, copy_rows, &arrays);
 }
 
-/* -- moving one box on Vulkan ---------------------------------------------------------------------------------------- */
+/* -- moving one box on Vulkan ------------------------------------------------------------------------------------- */
 
 static bool copies_in_order(const strided_copy *copy)
 {
@@ -133,7 +133,7 @@ static tuff_status copy_on_vulkan(const tuff_op_call *call, tuff__recorder *reco
     return TUFF_SUCCESS;
 }
 
-/* -- what infer functions share -------------------------------------------------------------------------------------- */
+/* -- what infer functions share ----------------------------------------------------------------------------------- */
 
 static tuff_status check_words(const tuff_op_call *call)
 {
@@ -162,7 +162,7 @@ static tuff__box cut_box(const tuff_shape *shape, uint32_t dim, int64_t start, i
     return box;
 }
 
-/* -- full ------------------------------------------------------------------------------------------------------------ */
+/* -- full --------------------------------------------------------------------------------------------------------- */
 
 static tuff_status full_infer(tuff_op_call *call)
 {
@@ -208,7 +208,7 @@ tuff_tensor tuff_full(tuff_graph *graph, tuff_shape shape, float value)
     return tuff__graph_add(graph, TUFF__OP_FULL, &params, sizeof params, NULL, 0, NULL);
 }
 
-/* -- copy ------------------------------------------------------------------------------------------------------------ */
+/* -- copy --------------------------------------------------------------------------------------------------------- */
 
 static tuff_status copy_infer(tuff_op_call *call)
 {
@@ -267,7 +267,7 @@ tuff_tensor tuff_copy(tuff_graph *graph, tuff_tensor x)
     return tuff__graph_add(graph, TUFF__OP_COPY, NULL, 0, &x, 1, NULL);
 }
 
-/* -- reshape ---------------------------------------------------------------------------------------------------------- */
+/* -- reshape ------------------------------------------------------------------------------------------------------ */
 
 static tuff_status reshape_infer(tuff_op_call *call)
 {
@@ -309,7 +309,7 @@ tuff_tensor tuff_reshape(tuff_graph *graph, tuff_tensor x, tuff_shape shape)
     return tuff__graph_add(graph, TUFF__OP_RESHAPE, &params, sizeof params, &x, 1, NULL);
 }
 
-/* -- transpose, slice, expand, and slice's gradient: one strided copy each --------------------------------------------- */
+/* -- transpose, slice, expand, and slice's gradient: one strided copy each ---------------------------------------- */
 
 static strided_copy transpose_copy(const tuff_op_call *call)
 {
@@ -437,8 +437,8 @@ static void slice_differentiate(tuff__gradient *g)
         .dim = slice->dim,
         .start = slice->start,
     };
-    g->input_grads[0] = tuff__graph_add(g->graph, TUFF__OP_SLICE_BACKWARD, &params, sizeof params, g->output_grads, 1,
-                                        NULL);
+    g->input_grads[0] =
+        tuff__graph_add(g->graph, TUFF__OP_SLICE_BACKWARD, &params, sizeof params, g->output_grads, 1, NULL);
 }
 
 /* What the slice leaves out is not read. */
@@ -545,7 +545,7 @@ tuff_tensor tuff_expand(tuff_graph *graph, tuff_tensor x, uint32_t dim, int64_t 
     return tuff__graph_add(graph, TUFF__OP_EXPAND, &params, sizeof params, &x, 1, NULL);
 }
 
-/* -- concat: a strided copy for each input ----------------------------------------------------------------------------- */
+/* -- concat: a strided copy for each input ------------------------------------------------------------------------ */
 
 static tuff_status concat_infer(tuff_op_call *call)
 {
@@ -627,10 +627,9 @@ tuff_tensor tuff_concat(tuff_graph *graph, const tuff_tensor *tensors, size_t co
 {
     const tuff__concat_params params = {.dim = dim};
     if (count < 1 || count > CONCAT_MOST) {
-        tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "concat: %zu tensors, wanted 1 to %d",
-                                                count, CONCAT_MOST));
+        tuff__graph_set_error(
+            graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "concat: %zu tensors, wanted 1 to %d", count, CONCAT_MOST));
         return (tuff_tensor){0};
     }
-    return tuff__graph_add(graph, TUFF__OP_CONCAT, &params, sizeof params, tensors, (uint32_t)count,
-                           NULL);
+    return tuff__graph_add(graph, TUFF__OP_CONCAT, &params, sizeof params, tensors, (uint32_t)count, NULL);
 }

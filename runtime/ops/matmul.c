@@ -259,8 +259,8 @@ static tuff_tensor gradient_a(const tuff__gradient *gradient, tuff_tensor g)
     if (!params->transpose_a) /* g·op(b)ᵀ */
         return tuff_matmul(graph, g, b,
                            &(tuff_matmul_info){.transpose_b = !params->transpose_b, .alpha = params->alpha});
-    /* op(a) = aᵀ: da = op(b)·gᵀ, b untransposed. Where b serves every batch it is repeated, since it stands in front.
-     */
+    /* op(a) = aᵀ: da = op(b)·gᵀ, b untransposed. Where b serves every batch it is repeated, since
+     * it stands in front. */
     const tuff_shape g_shape = tuff_tensor_shape(graph, g);
     const tuff_shape b_shape = tuff_tensor_shape(graph, b);
     tuff_tensor left = b;

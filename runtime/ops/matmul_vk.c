@@ -69,8 +69,8 @@ static int64_t elements_of(const tuff_op_call *call, uint32_t input)
     return tuff_shape_count(&call->inputs[input].shape);
 }
 
-/* How k is split for this call, its size where it is not; a product that must be cut into parts is not split as well.
- */
+/* How k is split for this call, its size where it is not; a product that must be cut into parts is
+ * not split as well. */
 static int64_t planned_split(const tuff_op_call *call, const tuff__target *target, const tuff__matmul_sizes *s)
 {
     if (call->variant == VARIANT_T0C) /* a CPU has few threads */
@@ -142,8 +142,7 @@ enum { TILES_STEP = 128 }; /* a multiple of every kernel's tile, so that no part
 static void shorten(const tuff__target *target, part *p)
 {
     const double column = 2.0 * (double)p->k_count;
-    p->batches =
-        tuff__rows_per_dispatch(target, p->batches, column * (double)p->m_count * (double)p->n_count, 1);
+    p->batches = tuff__rows_per_dispatch(target, p->batches, column * (double)p->m_count * (double)p->n_count, 1);
     if (p->batches > 1)
         return;
     p->m_count = tuff__rows_per_dispatch(target, p->m_count, column * (double)p->n_count, TILES_STEP);

@@ -12,14 +12,14 @@
  */
 #include "optimizer.h"
 
+#include "../../shaders/optimizer.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
-#include "../../shaders/optimizer.h"
 #include "window.h"
 
 enum { FLAT_GRAIN = 16384 };
 
-/* -- norm -------------------------------------------------------------------------------------------------------------- */
+/* -- norm --------------------------------------------------------------------------------------------------------- */
 
 static int64_t block_count(const tuff_op_call *call)
 {
@@ -54,8 +54,7 @@ TUFF__SIMD static void norm_blocks(void *user, int64_t first, int64_t last)
     const norm_arrays a = *(const norm_arrays *)user;
     for (int64_t block = first; block < last; block++) {
         const int64_t start = block * TUFF_NORM_BLOCK, rest = a.count - start;
-        a.partial[block] =
-            tuff__sum_square(a.x + start, NULL, 0.0F, rest < TUFF_NORM_BLOCK ? rest : TUFF_NORM_BLOCK);
+        a.partial[block] = tuff__sum_square(a.x + start, NULL, 0.0F, rest < TUFF_NORM_BLOCK ? rest : TUFF_NORM_BLOCK);
     }
 }
 
@@ -120,7 +119,8 @@ static tuff_status norm_record(const tuff_op_call *call, tuff__recorder *recorde
             .push_constants_size = sizeof push,
             .group_count = {tuff__groups_for(call->target, tuff__min_i64(fitting, blocks - first), 1), 1, 1},
             .bindings = {tuff__slice_rows(&call->inputs[0], start, n, sizeof(float)),
-                         tuff__window(call->workspace_slice, first, tuff__min_i64(fitting, blocks - first), &push.base)},
+                         tuff__window(call->workspace_slice, first, tuff__min_i64(fitting, blocks - first),
+                                      &push.base)},
             .binding_count = 2,
         };
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
@@ -151,7 +151,7 @@ tuff_tensor tuff_norm(tuff_graph *graph, tuff_tensor x)
     return tuff__graph_add(graph, TUFF__OP_NORM, NULL, 0, &x, 1, NULL);
 }
 
-/* -- adamw ------------------------------------------------------------------------------------------------------------- */
+/* -- adamw -------------------------------------------------------------------------------------------------------- */
 
 enum { PARAM = 0, GRADIENT = 1, M = 2, V = 3, NORM = 4, STEP = 5 };
 
@@ -203,7 +203,8 @@ static void adamw_compute(const tuff_op_call *call)
     const int64_t count = tuff_shape_count(&call->inputs[PARAM].shape);
     for (int64_t i = 0; i < count; i++) {
         double param = (double)((const float *)call->inputs[PARAM].data)[i];
-        double m = (double)((const float *)call->inputs[M].data)[i], v = (double)((const float *)call->inputs[V].data)[i];
+        double m = (double)((const float *)call->inputs[M].data)[i],
+               v = (double)((const float *)call->inputs[V].data)[i];
         const double g = (double)gradient[i] * clip;
         if (i < params->decay_count)
             param *= 1.0 - rate * (double)params->weight_decay;

@@ -1,7 +1,7 @@
 /*
- * philox.h: Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel random numbers: as easy as 1, 2,
- * 3"), and how dropout uses it. shaders/include/philox.glsl is the same in GLSL. Four words depend on a counter and a key
- * alone, so every device draws equal numbers in any order, and the backward pass draws them again.
+ * philox.h: Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel random numbers: as easy as 1,
+ * 2, 3"), and how dropout uses it. shaders/include/philox.glsl is the same in GLSL. Four words depend on a counter and
+ * a key alone, so every device draws equal numbers in any order, and the backward pass draws them again.
  */
 #ifndef TUFF_RUNTIME_PHILOX_H
 #define TUFF_RUNTIME_PHILOX_H
@@ -31,7 +31,8 @@ TUFF__INLINE tuff__philox_words tuff__philox(const uint32_t counter[4], const ui
 }
 
 /* The four words of elements 4·block .. 4·block + 3. `block` above 2^32 spills into the counter's last word. */
-TUFF__INLINE tuff__philox_words tuff__dropout_words(uint64_t block, uint32_t site, uint32_t step, const uint32_t seed[2])
+TUFF__INLINE tuff__philox_words tuff__dropout_words(uint64_t block, uint32_t site, uint32_t step,
+                                                    const uint32_t seed[2])
 {
     const uint32_t counter[4] = {(uint32_t)block, site, step, (uint32_t)(block >> 32)};
     return tuff__philox(counter, seed);

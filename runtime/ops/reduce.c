@@ -6,14 +6,14 @@
  *   max     the largest        dx = dy where the first maximum is, else 0
  *   argmax  its first index    none
  *
- * A NaN is the largest of all, as in PyTorch. Sums have a fixed order on each device: chunks of n side by side, then the
- * chunks' sums. The gradient of a bias, Σ over thousands of rows of a few hundred columns, lives from those chunks.
+ * A NaN is the largest of all, as in PyTorch. Sums have a fixed order on each device: chunks of n side by side, then
+ * the chunks' sums. The gradient of a bias, Σ over thousands of rows of a few hundred columns, lives from those chunks.
  */
 #include "reduce.h"
 
+#include "../../shaders/reduce.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
-#include "../../shaders/reduce.h"
 #include "window.h"
 
 #include <string.h>
@@ -73,7 +73,7 @@ static tuff_status argmax_infer(tuff_op_call *call)
     return TUFF_SUCCESS;
 }
 
-/* -- reference ------------------------------------------------------------------------------------------------------- */
+/* -- reference ---------------------------------------------------------------------------------------------------- */
 
 static void reference_sum(const tuff_op_call *call, double divisor)
 {
@@ -137,7 +137,7 @@ static void argmax_compute(const tuff_op_call *call)
     reference_max(call, NULL, call->outputs[0].data);
 }
 
-/* -- the CPU device -------------------------------------------------------------------------------------------------- */
+/* -- the CPU device ----------------------------------------------------------------------------------------------- */
 
 typedef struct reduce_arrays {
     const float *x;
@@ -269,7 +269,7 @@ static void argmax_compute_fast(const tuff_op_call *call)
     fast_max(call, NULL, call->outputs[0].data);
 }
 
-/* -- Vulkan: how n is cut --------------------------------------------------------------------------------------------- */
+/* -- Vulkan: how n is cut ----------------------------------------------------------------------------------------- */
 
 /* One pass over [outer, n, inner], cutting n into chunks of `chunk`, which leave [outer, chunks, inner]. */
 typedef struct reduce_pass {
@@ -321,7 +321,8 @@ static uint64_t reduce_workspace(const tuff_op_call *call, const tuff__target *t
     return 2 * partial_size(&pass);
 }
 
-/* Outer slabs [o, o + outers), chunks [k, k + chunks) of each. One slab, or all chunks: what is written is one range. */
+/* Outer slabs [o, o + outers), chunks [k, k + chunks) of each. One slab, or all chunks: what is
+ * written is one range. */
 static tuff_status record_chunks(const tuff_op_call *call, tuff__recorder *recorder, const reduce_pass *pass, int64_t o,
                                  int64_t outers, int64_t k, int64_t chunks)
 {
@@ -396,8 +397,8 @@ static tuff_status record_reduce(const tuff_op_call *call, tuff__recorder *recor
         in = pass.out;
         in_indices = pass.out_indices;
         const reduce_view rest = {pass.view.outer, pass.chunks, pass.view.inner};
-        pass = (reduce_pass){.view = rest, .chunk = rest.n, .chunks = 1, .kind = kind,
-                             .rows = rest.inner == 1 && rest.n > SHORT_ROW};
+        pass = (reduce_pass){
+            .view = rest, .chunk = rest.n, .chunks = 1, .kind = kind, .rows = rest.inner == 1 && rest.n > SHORT_ROW};
         flags |= with_indices ? TUFF_REDUCE_READS_INDICES : 0;
     }
     pass.scale = scale;
@@ -433,7 +434,7 @@ static tuff_status argmax_record(const tuff_op_call *call, tuff__recorder *recor
                          call->outputs[0].slice);
 }
 
-/* -- gradients --------------------------------------------------------------------------------------------------------- */
+/* -- gradients ---------------------------------------------------------------------------------------------------- */
 
 static int64_t reduced_length(const tuff__gradient *g)
 {
@@ -462,8 +463,7 @@ static void max_differentiate(tuff__gradient *g)
     };
     const tuff_tensor inputs[] = {g->output_grads[0], g->outputs[1]};
     if (g->output_grads[0].id)
-        g->input_grads[0] =
-            tuff__graph_add(g->graph, TUFF__OP_MAX_BACKWARD, &params, sizeof params, inputs, 2, NULL);
+        g->input_grads[0] = tuff__graph_add(g->graph, TUFF__OP_MAX_BACKWARD, &params, sizeof params, inputs, 2, NULL);
 }
 
 static double sum_flops(const tuff_op_call *call)
@@ -580,7 +580,7 @@ tuff_tensor tuff_argmax(tuff_graph *graph, tuff_tensor x, uint32_t dim)
     return add_reduction(graph, TUFF__OP_ARGMAX, x, dim);
 }
 
-/* -- max's gradient ------------------------------------------------------------------------------------------------------ */
+/* -- max's gradient ----------------------------------------------------------------------------------------------- */
 
 enum { DY = 0, INDICES = 1 };
 

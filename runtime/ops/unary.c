@@ -10,10 +10,10 @@
  */
 #include "unary.h"
 
+#include "../../shaders/unary.h"
 #include "../cpu/cpu_pool.h"
 #include "../cpu/simd.h"
 #include "../recorder.h"
-#include "../../shaders/unary.h"
 
 enum { RANGE_GRAIN = 16384 };
 
@@ -22,7 +22,7 @@ _Static_assert((int)TUFF_UNARY_GELU == TUFF_ACTIVATION_GELU && (int)TUFF_UNARY_G
                    (int)TUFF_UNARY_RELU == TUFF_ACTIVATION_RELU,
                "kernels take tuff_activation as it is");
 
-/* -- formulas in double, for the reference ------------------------------------------------------------------------- */
+/* -- formulas in double, for the reference ------------------------------------------------------------------------ */
 
 static const double sqrt_half = 0.70710678118654752440, sqrt_2_over_pi = 0.79788456080286535588,
                     density_at_0 = 0.39894228040143267794;
@@ -113,7 +113,7 @@ static void map_gradient(const tuff_op_call *call, double (*slope)(double))
         dx[i] = (float)(slope((double)x[i]) * (double)dy[i]);
 }
 
-/* -- the CPU device ------------------------------------------------------------------------------------------------ */
+/* -- the CPU device ----------------------------------------------------------------------------------------------- */
 
 typedef struct unary_arrays {
     const float *x, *dy;
@@ -177,7 +177,7 @@ TUFF__SIMD static void scale_range(void *user, int64_t first, int64_t last)
         out[i] = in[i] * factor;
 }
 
-/* -- shapes, Vulkan, gradients -------------------------------------------------------------------------------------- */
+/* -- shapes, Vulkan, gradients ------------------------------------------------------------------------------------ */
 
 static tuff_status infer_unary(tuff_op_call *call)
 {
@@ -250,7 +250,7 @@ static void size_of_gradient(const tuff_op_call *call, uint32_t output, float *o
     {                                                                                                                  \
         const tuff_tensor inputs[] = {gradient->saved[0], gradient->output_grads[0]};                                  \
         gradient->input_grads[0] =                                                                                     \
-            tuff__graph_add(gradient->graph, TUFF__OP_##FUNCTION##_BACKWARD, NULL, 0, inputs, 2, NULL);             \
+            tuff__graph_add(gradient->graph, TUFF__OP_##FUNCTION##_BACKWARD, NULL, 0, inputs, 2, NULL);                \
     }                                                                                                                  \
     static void function##_backward_compute(const tuff_op_call *call)                                                  \
     {                                                                                                                  \
@@ -284,7 +284,7 @@ static void size_of_gradient(const tuff_op_call *call, uint32_t output, float *o
     };                                                                                                                 \
     tuff_tensor tuff_##function(tuff_graph *graph, tuff_tensor x)                                                      \
     {                                                                                                                  \
-        return tuff__graph_add(graph, TUFF__OP_##FUNCTION, NULL, 0, &x, 1, NULL);                                   \
+        return tuff__graph_add(graph, TUFF__OP_##FUNCTION, NULL, 0, &x, 1, NULL);                                      \
     }
 
 /* Allowances: half the ulp that math.glsl and simd.h state (|want| + magnitude is at least 2·|want|), rounded up, and 1
@@ -358,7 +358,7 @@ tuff_tensor tuff_activate(tuff_graph *graph, tuff_tensor x, tuff_activation acti
     case TUFF_ACTIVATION_RELU:
         return tuff_relu(graph, x);
     }
-    tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "activate: %d is no activation",
-                                            (int)activation));
+    tuff__graph_set_error(graph,
+                          tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "activate: %d is no activation", (int)activation));
     return (tuff_tensor){0};
 }

@@ -1,6 +1,6 @@
 /*
- * window.h: binding a part of a tensor that starts anywhere. Bindings start at multiples of TUFF__ALIGNMENT; a kernel gets
- * the number of elements between the binding's start and its first element as `base`.
+ * window.h: binding a part of a tensor that starts anywhere. Bindings start at multiples of TUFF__ALIGNMENT; a kernel
+ * gets the number of elements between the binding's start and its first element as `base`.
  */
 #ifndef TUFF_RUNTIME_WINDOW_H
 #define TUFF_RUNTIME_WINDOW_H
@@ -43,9 +43,9 @@ static inline int64_t tuff__rows_per_dispatch(const tuff__target *target, int64_
     return tuff__min_i64(count, tuff__max_i64(rows, step));
 }
 
-/* Invocations of a workgroup of 128 that share a row of `columns`: about four columns each, so that short rows do not leave
- * them idle. One on a CPU, where barriers cost more than they bring, unless a rung for GPUs is insisted on, as tests do. A
- * power of two. */
+/* Invocations of a workgroup of 128 that share a row of `columns`: about four columns each, so that short rows do not
+ * leave them idle. One on a CPU, where barriers cost more than they bring, unless a rung for GPUs is insisted on, as
+ * tests do. A power of two. */
 enum { TUFF__ROW_GROUP = 128 };
 static inline uint32_t tuff__row_lanes(const tuff__target *target, int64_t columns)
 {

@@ -48,8 +48,8 @@ static tuff_status choose_pooling(tuff_feature_extraction *pipeline, const char 
         normalize = folder.pooling == info->pooling && folder.normalize;
     }
     pipeline->pooling = config.pooling;
-    pipeline->normalize = info->normalize == TUFF_NORMALIZE_YES ||
-                          (info->normalize == TUFF_NORMALIZE_DEFAULT && normalize);
+    pipeline->normalize =
+        info->normalize == TUFF_NORMALIZE_YES || (info->normalize == TUFF_NORMALIZE_DEFAULT && normalize);
     *out_max_seq_length = config.max_seq_length;
     return TUFF_SUCCESS;
 }

@@ -17,8 +17,8 @@ typedef struct tuff__text_session {
 typedef struct tuff__text_session_info {
     tuff_model_head head;
     tuff__session_output output;
-    uint32_t batch_size; /* default (0): the session's */
-    uint32_t max_length; /* the caller's wish; default (0): the least of the three below that are known */
+    uint32_t batch_size;      /* default (0): the session's */
+    uint32_t max_length;      /* the caller's wish; default (0): the least of the three below that are known */
     uint32_t task_max_length; /* of the folder's task files; default (0): none; else model_max_length and
                                  max_position_embeddings alone */
 } tuff__text_session_info;

@@ -37,7 +37,7 @@ static const struct {
 typedef struct config_reader {
     tuff_tokenizer *tokenizer;
     tuff__json *config, *special_map, *added_map, *model_config; /* each NULL when the folder does not have the file */
-    const char *contents[SPECIAL_COUNT];          /* borrowed from the files; NULL: none */
+    const char *contents[SPECIAL_COUNT];                         /* borrowed from the files; NULL: none */
     tuff__added_token flags[SPECIAL_COUNT];
     bool has_flags[SPECIAL_COUNT]; /* the file gives an object, not the content alone */
 } config_reader;

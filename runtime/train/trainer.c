@@ -34,8 +34,8 @@ typedef struct step_graph {
     tuff_tensor logits, loss, norm;
 } step_graph;
 
-/* Each graph owns its activations, so of the many shapes only the latest are kept; making one again takes milliseconds.
- */
+/* Each graph owns its activations, so of the many shapes only the latest are kept; making
+ * one again takes milliseconds. */
 enum { GRAPH_LIMIT = 12 };
 
 struct tuff_trainer {

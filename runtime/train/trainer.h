@@ -15,7 +15,8 @@ size_t tuff__trainer_weight_count(const tuff_trainer *trainer); /* floats, paddi
 /* The next update's graph, walked operator by operator against the reference instead of run. The weights change as by
  * one update; the step count does not, so the trainer is of no further use for training. */
 tuff_status tuff__trainer_walk_step(tuff_trainer *trainer, const tuff_batch *batch, tuff__walk_fn visit, void *user);
-/* The same graph with its inputs written, to be run by the caller as often as it likes; borrowed until the next step. */
+/* The same graph with its inputs written, to be run by the caller as often as it likes; borrowed
+ * until the next step. */
 tuff_status tuff__trainer_step_graph(tuff_trainer *trainer, const tuff_batch *batch, tuff_graph **out_graph);
 /* The latest update's gradients, laid out as the model's weights; borrowed. */
 tuff_buffer *tuff__trainer_gradients(const tuff_trainer *trainer);

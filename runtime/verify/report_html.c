@@ -112,7 +112,10 @@ static void write_chart(FILE *file, const tuff_verify_report *report)
         fprintf(file, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" class=\"%s\"/>", LEFT, y_at(power),
                 WIDTH - RIGHT, y_at(power), power == 0 ? "limit" : "grid");
         fprintf(file, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s%g</text>\n", LEFT - 6, y_at(power) + 4,
-                power == LOWEST ? "&#8804; " : power == HIGHEST ? "&#8805; " : "", pow(10, power));
+                power == LOWEST    ? "&#8804; "
+                : power == HIGHEST ? "&#8805; "
+                                   : "",
+                pow(10, power));
     }
     for (size_t i = 0; i < report->count; i++)
         write_dot(file, report, i);
@@ -137,9 +140,8 @@ static void write_record(FILE *file, const tuff_verify_record *record)
             record->bad ? " class=\"bad\"" : "", tuff__verify_phase_name(record->phase), record->op);
     tuff__verify_write_escaped(file, record->label);
     fprintf(file, "</td><td class=\"t\">%s %s</td><td>%llu</td><td>%llu</td><td>%.9g</td><td>%.9g</td><td>%.3g</td>",
-            tuff__dtype_name(record->dtype), tuff__shape_text(&record->shape, shape),
-            (unsigned long long)record->bad, (unsigned long long)record->worst, record->got, record->want,
-            record->allowed);
+            tuff__dtype_name(record->dtype), tuff__shape_text(&record->shape, shape), (unsigned long long)record->bad,
+            (unsigned long long)record->worst, record->got, record->want, record->allowed);
     fprintf(file, "<td>%.3g</td><td>%llu / %llu</td><td>%llu / %llu</td></tr>\n", record->ratio,
             (unsigned long long)record->got_nan, (unsigned long long)record->want_nan,
             (unsigned long long)record->got_inf, (unsigned long long)record->want_inf);

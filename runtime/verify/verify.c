@@ -1,6 +1,7 @@
 /*
- * verify.c: owns what `tuff verify` does to a model: an inference graph walked, a training step walked, and several steps
- * on the device beside the same steps on the reference. Judging is compare.c's, walking walk.c's, writing report.c's.
+ * verify.c: owns what `tuff verify` does to a model: an inference graph walked, a training step walked, and several
+ * steps on the device beside the same steps on the reference. Judging is compare.c's, walking walk.c's, writing
+ * report.c's.
  */
 #include "verify.h"
 
@@ -15,8 +16,8 @@
 #include <string.h>
 
 /*
- * Allowances of whole steps, in units of 2^-23 (docs/numerics.md says where they come from). A step's rounding errors pass
- * through every layer twice and are then carried on by the weights, so they are wider than an operator's.
+ * Allowances of whole steps, in units of 2^-23 (docs/numerics.md says where they come from). A step's rounding errors
+ * pass through every layer twice and are then carried on by the weights, so they are wider than an operator's.
  */
 static const double loss_allowance = 64, norm_allowance = 512, gradient_allowance = 2048, parameter_allowance = 512;
 
@@ -46,10 +47,10 @@ static bool keep(verification *v, tuff_verify_record record)
     record.op = tuff__arena_strdup(&report->strings, record.op);
     record.variant = tuff__arena_strdup(&report->strings, record.variant);
     record.label = tuff__arena_strdup(&report->strings, record.label);
-    v->status = record.op && record.variant && record.label
-                    ? tuff__grow((void **)&report->records, &report->capacity, report->count, sizeof *report->records,
-                                 "verify")
-                    : tuff__fail_memory("verify", sizeof record);
+    v->status =
+        record.op && record.variant && record.label
+            ? tuff__grow((void **)&report->records, &report->capacity, report->count, sizeof *report->records, "verify")
+            : tuff__fail_memory("verify", sizeof record);
     if (v->status != TUFF_SUCCESS)
         return false;
     report->records[report->count++] = record;
@@ -92,8 +93,12 @@ static bool keep_walk_record(void *user, const tuff__walk_record *walked)
 
 void tuff_verify_record_text(const tuff_verify_record *record, char text[256])
 {
-    const tuff__comparison c = {.count = record->count, .bad = record->bad, .worst = record->worst, .got = record->got,
-                                .want = record->want, .allowed = record->allowed};
+    const tuff__comparison c = {.count = record->count,
+                                .bad = record->bad,
+                                .worst = record->worst,
+                                .got = record->got,
+                                .want = record->want,
+                                .allowed = record->allowed};
     tuff__comparison_text(&c, &record->shape, text);
 }
 
@@ -340,8 +345,7 @@ static bool compare_gradient(verification *v, const tuff__parameter *parameter, 
     const double own = largest(s->want_gradient + at, count);
     const double magnitude = own < rounding_level(own, layer_largest) ? layer_largest : own;
     const tuff_verify_record record = {.op = "gradient", .label = parameter->name, .shape = parameter->shape};
-    return keep_numbers(v, record, s->want_gradient + at, s->got_gradient + at,
-                        gradient_allowance, magnitude);
+    return keep_numbers(v, record, s->want_gradient + at, s->got_gradient + at, gradient_allowance, magnitude);
 }
 
 /* By the norm of the difference over the elements that rounding has not decided, because AdamW turns the sign of a
@@ -361,8 +365,7 @@ static bool compare_parameter(verification *v, const tuff__parameter *parameter,
     tuff__comparison comparison;
     tuff__compare_arrays(&zero, &difference, 1, parameter_allowance, root_mean_square(s->want + at, count),
                          &comparison);
-    tuff_verify_record record = {
-        .op = "parameter", .variant = "", .label = parameter->name, .shape = TUFF_SHAPE(1)};
+    tuff_verify_record record = {.op = "parameter", .variant = "", .label = parameter->name, .shape = TUFF_SHAPE(1)};
     take_comparison(&record, &comparison);
     record.count = judged;
     record.undecided = (uint64_t)count - judged;
@@ -469,8 +472,7 @@ static tuff_status verify_all(verification *v)
 {
     tuff_model *model = NULL;
     TUFF_TRY(check_memory(v));
-    tuff_status status =
-        tuff_model_create(v->device, v->dir, &(tuff_model_create_info){.seed = v->info.seed}, &model);
+    tuff_status status = tuff_model_create(v->device, v->dir, &(tuff_model_create_info){.seed = v->info.seed}, &model);
     if (status == TUFF_SUCCESS)
         status = tuff__model_check_finite(model);
     if (status == TUFF_SUCCESS)
@@ -493,8 +495,12 @@ tuff_status tuff_verify_model(tuff_device *device, const char *dir, const tuff_v
     tuff_verify_report *report = tuff__calloc(1, sizeof *report);
     if (!report)
         return tuff__fail_memory("verify", sizeof *report);
-    verification v = {.device = device, .dir = dir, .info = info ? *info : (tuff_verify_info){0},
-                      .progress = progress, .user = user, .report = report};
+    verification v = {.device = device,
+                      .dir = dir,
+                      .info = info ? *info : (tuff_verify_info){0},
+                      .progress = progress,
+                      .user = user,
+                      .report = report};
     apply_defaults(&v.info);
     const double begin = tuff__clock_seconds();
     tuff_status status = verify_all(&v);

@@ -21,7 +21,7 @@ struct tuff_verify_report {
 /* verify.c: what the device needs for it, computed from config.json alone. */
 tuff_status tuff__verify_memory(const char *dir, const tuff_verify_info *info, tuff_memory_estimate *out_memory);
 
-/* -- report.c: the records seen together --------------------------------------------------------------------------- */
+/* -- report.c: the records seen together -------------------------------------------------------------------------- */
 
 /* The records of one operator and kernel variant. Strings are the report's. */
 typedef struct tuff__verify_group {

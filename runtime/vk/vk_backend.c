@@ -49,7 +49,7 @@ typedef struct vk_program {
     size_t call_count;
     size_t *first_dispatch; /* by call; one more at the end */
     tuff__recorder recorder;
-    double *seconds; /* estimated, by dispatch, before the scale */
+    double *seconds;          /* estimated, by dispatch, before the scale */
     double estimated_seconds; /* their sum */
     double scale;             /* measured over estimated time, as far as known when the batches were cut */
     /* Everything a replay sends. */
@@ -59,7 +59,7 @@ typedef struct vk_program {
     VkCommandBuffer *single; /* by call; null until run_call first needs it */
     VkFence fence;
     VkQueryPool clock; /* two timestamps around a single call; null until first needed */
-    bool recut; /* the latest run showed that the batches are too long */
+    bool recut;        /* the latest run showed that the batches are too long */
     tuff__program_statistics statistics;
 } vk_program;
 
@@ -278,7 +278,7 @@ tuff_status tuff__vk_program_run(tuff__program *base)
     return TUFF_SUCCESS;
 }
 
-/* -- one call alone ------------------------------------------------------------------------------------------------ */
+/* -- one call alone ----------------------------------------------------------------------------------------------- */
 
 static tuff_status ensure_clock(vk_program *program)
 {
@@ -291,8 +291,8 @@ static tuff_status ensure_clock(vk_program *program)
     return TUFF_SUCCESS;
 }
 
-/* The time between the two timestamps; `wall`, the host's, where there are none, or where they tell of no time at all or
- * of more than passed: a clock that is reported is not yet one that runs. */
+/* The time between the two timestamps; `wall`, the host's, where there are none, or where they tell of no time at all
+ * or of more than passed: a clock that is reported is not yet one that runs. */
 static double device_seconds(const vk_program *program, double wall)
 {
     const tuff__vk_device *device = device_of(program);
@@ -315,8 +315,9 @@ static tuff_status encode_single(vk_program *program, size_t index)
     tuff__vk_device *device = device_of(program);
     TUFF_TRY(ensure_clock(program));
     TUFF_TRY(tuff__vk_commands_create(device, 1, &commands));
-    const tuff_status status = tuff__vk_recorder_encode(&program->recorder, program->first_dispatch[index],
-                                                        program->first_dispatch[index + 1], commands, program->clock, &barriers);
+    const tuff_status status =
+        tuff__vk_recorder_encode(&program->recorder, program->first_dispatch[index], program->first_dispatch[index + 1],
+                                 commands, program->clock, &barriers);
     if (status == TUFF_SUCCESS)
         program->single[index] = commands;
     else

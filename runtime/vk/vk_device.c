@@ -483,7 +483,7 @@ static const tuff__backend vk_backend = {
     .program_statistics = tuff__vk_program_statistics,
 };
 
-/* -- opening, and becoming a device -------------------------------------------------------------------------------- */
+/* -- opening, and becoming a device ------------------------------------------------------------------------------- */
 
 static tuff_status open_instance(tuff__vk_device *device, bool validation, tuff_device_properties **out_devices,
                                  size_t *out_count)

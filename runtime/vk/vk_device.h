@@ -6,10 +6,10 @@
 
 #include "../backend.h"
 
-/* A device object that has only looked around: it holds the Vulkan instance and has seen all devices, in the loader's order
- * (free *out_devices with tuff__free). One instance serves both the list and the device that is chosen from it: making one
- * costs milliseconds, and drivers are rarely tried with a second. On a machine without Vulkan *out_device is NULL, there
- * are no devices and `problem` says why; else `problem` is empty, but where there is no device. */
+/* A device object that has only looked around: it holds the Vulkan instance and has seen all devices, in the loader's
+ * order (free *out_devices with tuff__free). One instance serves both the list and the device that is chosen from it:
+ * making one costs milliseconds, and drivers are rarely tried with a second. On a machine without Vulkan *out_device is
+ * NULL, there are no devices and `problem` says why; else `problem` is empty, but where there is no device. */
 tuff_status tuff__vk_open(bool validation, tuff_device **out_device, tuff_device_properties **out_devices,
                           size_t *out_count, char problem[256]);
 
@@ -21,7 +21,7 @@ tuff_status tuff__vk_become(tuff_device *device, uint32_t vulkan_index, const tu
 /* What validation layers have said about this device and its instance so far. */
 uint64_t tuff__vk_validation_messages(const tuff_device *device);
 
-/* -- what `tuff kernels` prints ------------------------------------------------------------------------------------ */
+/* -- what `tuff kernels` prints ----------------------------------------------------------------------------------- */
 
 enum { TUFF__VK_MAX_STATISTICS = 48 };
 

@@ -227,9 +227,10 @@ tuff_status tuff__vk_instance_create(bool validation, tuff__vk_instance *instanc
         return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "vulkan: no Vulkan loader is installed on this machine");
     TUFF_TRY(choose_version(&instance->api_version));
     if (validation && !layer_present(VALIDATION_LAYER)) /* silence would pass for approval */
-        return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT,
-                          "vulkan: validation was asked for (enable_validation or TUFF_VALIDATION), but the layer "
-                          VALIDATION_LAYER " is not installed");
+        return tuff__fail(
+            TUFF_ERROR_FEATURE_NOT_PRESENT,
+            "vulkan: validation was asked for (enable_validation or TUFF_VALIDATION), but the layer " VALIDATION_LAYER
+            " is not installed");
     tuff_status status = create_handle(instance, validation);
     if (status == TUFF_SUCCESS)
         status = load_functions(instance, validation);

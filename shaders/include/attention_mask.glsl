@@ -1,5 +1,5 @@
-// attention_mask.glsl: what every attention kernel shares: constants, masks and dropout. The kernel defines LENGTHS_BINDING,
-// which the step parameters follow, or MARKS_BINDING, where attention_pack has put both.
+// attention_mask.glsl: what every attention kernel shares: constants, masks and dropout. The kernel defines
+// LENGTHS_BINDING, which the step parameters follow, or MARKS_BINDING, where attention_pack has put both.
 #extension GL_EXT_control_flow_attributes : require
 #include "attention.h"
 #include "include/math.glsl"
@@ -72,7 +72,8 @@ uint first_seeing(uint row)
     return uint(max(int(push.first_k + row) - int(push.tk) + int(push.tq) - int(push.first_q), 0));
 }
 
-// Between windows of keys a row's state is its o, already divided, and its log-sum-exp: a sum of 1, or 0 before any key.
+// Between windows of keys a row's state is its o, already divided, and its log-sum-exp: a sum of 1, or 0 before any
+// key.
 float total_of(float stored_lse)
 {
     return stored_lse == NOTHING_SEEN ? 0.0 : 1.0; // a NaN is a sum

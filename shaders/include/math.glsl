@@ -1,8 +1,8 @@
 // math.glsl: exp, log, tanh, erf, sqrt, division and the activations with a stated error, because Vulkan lets drivers
-// differ in them by many units in the last place (ulp). The arithmetic is that of runtime/cpu/simd.h. `precise` keeps a
-// compiler from rearranging; contraction to fused multiply-adds would not break the stated errors. Devices may flush
-// subnormal numbers to zero, arguments and results alike. Where they divide with Vulkan's 2.5 ulp instead of 0.5, functions
-// that divide once err by up to 2 ulp more.
+// differ in them by many units in the last place (ulp). The arithmetic is that of runtime/cpu/simd.h. `precise` keeps
+// a compiler from rearranging; contraction to fused multiply-adds would not break the stated errors. Devices may flush
+// subnormal numbers to zero, arguments and results alike. Where they divide with Vulkan's 2.5 ulp instead of 0.5,
+// functions that divide once err by up to 2 ulp more.
 #ifndef TUFF_MATH_GLSL
 #define TUFF_MATH_GLSL
 

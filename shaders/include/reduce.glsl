@@ -1,7 +1,7 @@
-// reduce.glsl: reductions over `lanes` neighbouring invocations of a workgroup, in shared memory, as a tree of fixed shape:
-// the same bits every run, on any subgroup size. `lanes` is a power of two that divides gl_WorkGroupSize.x, which is at most
-// 256 and must be declared before this file is included: until then glslang takes it for 1. All invocations call them
-// together, with the same `lanes`, and get the result of theirs; 1 lane needs no barrier.
+// reduce.glsl: reductions over `lanes` neighbouring invocations of a workgroup, in shared memory, as a tree of fixed
+// shape: the same bits every run, on any subgroup size. `lanes` is a power of two that divides gl_WorkGroupSize.x,
+// which is at most 256 and must be declared before this file is included: until then glslang takes it for 1. All
+// invocations call them together, with the same `lanes`, and get the result of theirs; 1 lane needs no barrier.
 #ifndef TUFF_REDUCE_GLSL
 #define TUFF_REDUCE_GLSL
 

@@ -46,7 +46,7 @@ static void overstep(const char *what, uint64_t found, uint64_t allowed)
     abort();
 }
 
-/* -- what was made, found again by the dispatch table that the loader puts first into each handle ------------------ */
+/* -- what was made, found again by the dispatch table that the loader puts first into each handle ----------------- */
 
 #define INSTANCE_FUNCTIONS(X)                                                                                          \
     X(vkEnumeratePhysicalDevices)                                                                                      \
@@ -415,7 +415,10 @@ static PFN_vkVoidFunction find(const entry *entries, const char *name)
     return entries->function;
 }
 
+/* The formatter takes the braces of initialisers for blocks. */
+/* clang-format off */
 #define ENTRY(name, function) {name, (PFN_vkVoidFunction)(function)}
+/* clang-format on */
 
 static PFN_vkVoidFunction find_of_device(const char *name)
 {
