@@ -21,7 +21,7 @@ cmake_path(GET pc PARENT_PATH pc_folder)
 set(ENV{PKG_CONFIG_PATH} ${pc_folder})
 set(ENV{LD_LIBRARY_PATH} ${libraries})
 run(${CMAKE_COMMAND} -S ${SOURCE}/install -B ${work}/build -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${work}/prefix
-    -DCMAKE_C_COMPILER=${COMPILER} -DCMAKE_C_FLAGS=${FLAGS})
+    -DCMAKE_C_COMPILER=${COMPILER})
 run(${CMAKE_COMMAND} --build ${work}/build)
 foreach(program shared by_pkg_config static)
   run(${work}/build/${program})
