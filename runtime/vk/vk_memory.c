@@ -99,8 +99,9 @@ static uint64_t heap_rest(const tuff__vk_device *device, uint32_t type)
 static uint64_t available_memory(const tuff__vk_device *device, uint32_t type)
 {
     const uint32_t heap = device->facts.memory.memoryTypes[type].heapIndex;
+    const uint64_t rest = heap_rest(device, type);
     if (!device->facts.memory_budget)
-        return heap_rest(device, type);
+        return rest;
     VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
     VkPhysicalDeviceMemoryProperties2 properties = {
@@ -108,7 +109,8 @@ static uint64_t available_memory(const tuff__vk_device *device, uint32_t type)
         .pNext = &budget,
     };
     device->instance.vkGetPhysicalDeviceMemoryProperties2(device->facts.physical, &properties);
-    return budget.heapBudget[heap] > budget.heapUsage[heap] ? budget.heapBudget[heap] - budget.heapUsage[heap] : 0;
+    const uint64_t used = budget.heapUsage[heap], all = budget.heapBudget[heap], left = all > used ? all - used : 0;
+    return left < rest ? left : rest; /* a budget may be told for more than the heap has */
 }
 
 /* The most that is worth asking the driver for. A GPU may find more than its budget by moving other programs' memory; a
