@@ -61,11 +61,19 @@ static tuff_status cross_entropy_infer(tuff_op_call *call)
     return TUFF_SUCCESS;
 }
 
+/* Not by fmax, which gcc 12 for arm64 breaks down on. A NaN spoils the sums below in any case. */
+static double row_largest(const float *x, int64_t columns)
+{
+    double largest = (double)x[0];
+    for (int64_t c = 1; c < columns; c++)
+        largest = (double)x[c] > largest ? (double)x[c] : largest;
+    return largest;
+}
+
 static double row_loss(const float *x, int64_t columns, int32_t label, double smoothing, float *out_lse)
 {
-    double largest = (double)x[0], sum = 0, total = 0;
-    for (int64_t c = 1; c < columns; c++)
-        largest = fmax(largest, (double)x[c]);
+    const double largest = row_largest(x, columns);
+    double sum = 0, total = 0;
     for (int64_t c = 0; c < columns; c++) {
         sum += exp((double)x[c] - largest);
         total += (double)x[c] - largest;
@@ -228,9 +236,8 @@ static double row_magnitude(const tuff_op_call *call, int64_t row, int32_t label
     const int64_t columns = call->inputs[LOGITS].shape.dims[1];
     const float *x = (const float *)call->inputs[LOGITS].data + row * columns;
     const double smoothing = (double)params_of(call)->label_smoothing;
-    double largest = (double)x[0], total = 0;
-    for (int64_t c = 1; c < columns; c++)
-        largest = fmax(largest, (double)x[c]);
+    const double largest = row_largest(x, columns);
+    double total = 0;
     for (int64_t c = 0; c < columns && smoothing > 0; c++)
         total += largest - (double)x[c];
     const double of_sum = 1 + 2 * log((double)columns);

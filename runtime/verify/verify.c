@@ -272,7 +272,8 @@ static double largest(const float *x, int64_t count)
 {
     double value = 0;
     for (int64_t i = 0; i < count; i++)
-        value = fmax(value, fabs((double)x[i]));
+        if (fabs((double)x[i]) > value) /* not by fmax, which gcc 12 for arm64 breaks down on */
+            value = fabs((double)x[i]);
     return value;
 }
 
