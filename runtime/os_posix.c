@@ -464,13 +464,14 @@ bool tuff__directory_can_move(const char *path)
 #if defined(STATX_ATTR_MOUNT_ROOT) && defined(__GLIBC__) /* others may have the word and not the call */
     struct statx extended;                               /* tells also of a folder mounted from its own file system */
     if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, 0, &extended) == 0 &&
-        (extended.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
-        return !(extended.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+        (extended.stx_attributes_mask & extended.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+        return false;
 #endif
     struct stat here, above;
     char *parent = tuff__asprintf("%s/..", path);
     const bool known = parent && stat(path, &here) == 0 && stat(parent, &above) == 0;
     tuff__free(parent);
+    /* The root of this process's files, a mount's or that of a chroot, is its own parent. */
     return !known || (here.st_dev == above.st_dev && here.st_ino != above.st_ino);
 }
 
