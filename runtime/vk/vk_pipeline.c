@@ -5,6 +5,7 @@
 #include "vk_pipeline.h"
 
 #include "../alloc.h"
+#include "../env.h"
 #include "../log.h"
 #include "../os.h"
 #include "vk_cache.h"
@@ -245,7 +246,18 @@ typedef struct work_list {
     tuff__vk_pipeline **pipelines;
     size_t count, next;
     tuff__mutex *mutex;
+    bool told; /* which one is being made, so this thread makes them all: the last line tells what a driver died of */
 } work_list;
+
+static void make_told(const work_list *work, tuff__vk_pipeline *pipeline)
+{
+    char text[128];
+    tuff__log(TUFF_LOG_DEBUG, "vulkan: making the pipeline of shader '%s' (local size %u, constants %s)",
+              pipeline->shader->source->name, pipeline->local_size_x, constants_text(pipeline, text));
+    const double start = tuff__clock_seconds();
+    pipeline->result = make(work->device, pipeline);
+    tuff__log(TUFF_LOG_DEBUG, "vulkan: made in %.3f s", tuff__clock_seconds() - start);
+}
 
 static void work_off(void *user)
 {
@@ -256,7 +268,10 @@ static void work_off(void *user)
         tuff__mutex_unlock(work->mutex);
         if (mine >= work->count)
             return;
-        work->pipelines[mine]->result = make(work->device, work->pipelines[mine]);
+        if (work->told)
+            make_told(work, work->pipelines[mine]);
+        else
+            work->pipelines[mine]->result = make(work->device, work->pipelines[mine]);
     }
 }
 
@@ -268,7 +283,7 @@ static tuff_status run_threads(work_list *work)
     tuff__thread *threads[MOST_THREADS];
     uint32_t count = 0;
     const uint32_t processors = tuff__cpu_count();
-    while (count < MOST_THREADS && count + 1 < processors && count + 1 < work->count &&
+    while (!work->told && count < MOST_THREADS && count + 1 < processors && count + 1 < work->count &&
            tuff__thread_create(work_off, work, &threads[count]) == TUFF_SUCCESS)
         count++;
     work_off(work);
@@ -357,7 +372,7 @@ static tuff_status make_listed(tuff__vk_device *device, work_list *work)
 
 tuff_status tuff__vk_pipelines_make(tuff__vk_device *device, tuff__vk_pipeline *const *pipelines, size_t count)
 {
-    work_list work = {.device = device};
+    work_list work = {.device = device, .told = tuff__env()->log_level == TUFF_LOG_DEBUG};
     work.pipelines = tuff__malloc(count * sizeof(tuff__vk_pipeline *));
     tuff_status status = TUFF_SUCCESS;
     if (!work.pipelines)
