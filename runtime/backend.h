@@ -17,6 +17,7 @@ typedef struct tuff__target {
     tuff_backend backend;
     uint32_t thread_count;             /* CPU device: tasks that run at one time; 1 elsewhere */
     bool software;                     /* Vulkan on a CPU: shared memory and barriers cost, wide registers pay */
+    bool few_registers;                /* 64 an invocation, where others have 128 and more */
     bool buffer_device_address;        /* usable, not only reported */
     uint64_t max_storage_buffer_range; /* bytes one binding may span */
     uint32_t max_shared_memory_size;   /* bytes a workgroup may share */

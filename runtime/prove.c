@@ -73,6 +73,7 @@ static uint64_t key_of(const tuff_device *device)
         t->max_shared_memory_size, t->max_workgroup_invocations,
         t->max_workgroup_count[0], t->max_workgroup_count[1],
         t->max_workgroup_count[2], t->subgroup_size,
+        t->few_registers,
     };
     uint64_t hash = hash_bytes(UINT64_C(0xCBF29CE484222325), p->uuid, sizeof p->uuid);
     hash = hash_bytes(hash, &t->max_dispatch_flops, sizeof t->max_dispatch_flops);

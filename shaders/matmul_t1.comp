@@ -10,4 +10,5 @@
 #define TILE_K 16u
 #define REG_M 8u
 #define REG_N 8u
+#define PREFETCH true
 #include "include/matmul_tile.glsl"

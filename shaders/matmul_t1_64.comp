@@ -9,4 +9,5 @@
 #define TILE_K 16u
 #define REG_M 4u
 #define REG_N 4u
+#define PREFETCH true
 #include "include/matmul_tile.glsl"

@@ -2,6 +2,7 @@
  * test_cli.c: the command itself, run as a user runs it: help, exit codes, what is refused and in which words, and that
  * no failure touches an earlier output. Exit codes: 0 done, 1 could not be done, 2 not understood.
  */
+#include "check_device.h"
 #include "check_file.h"
 #include "env.h"
 #include "io/file.h"
@@ -219,6 +220,27 @@ static void test_bench_profile(void **state)
                   "no/such/folder/t.json");
     check_refused("bench --device cpu --model " TUFF_TEST_DIR "/golden/models/tanh_head6_body --filter training", 1,
                   "no sequence classification head");
+}
+
+/* -- kernels ------------------------------------------------------------------------------------------------------ */
+
+static void test_kernels(void **state)
+{
+    (void)state;
+    check_refused("kernels --device cpu", 1, TUFF_WITH_VULKAN ? "runs no pipelines" : "has no Vulkan");
+    tuff_device *device = NULL;
+    const int unopened = tuff__check_open_device(&(tuff_device_create_info){.device = "vulkan:0"}, &device);
+    tuff_device_destroy(device);
+    if (unopened == TUFF__SKIPPED)
+        skip();
+    check_refused("kernels --device vulkan:0 --filter no-such-kernel", 1, "'no-such-kernel'");
+    assert_int_equal(run_after("TUFF_LOG=debug", "kernels --device vulkan:0 --filter cast"), 0);
+    assert_ptr_equal(strstr(said, "cast "), said);
+    assert_non_null(strstr(said, ": 7 pipelines of 1 graph, 0 failed\n"));
+    assert_int_equal(line_count(said), 8);
+    assert_non_null(strstr(complained, "making the pipeline of shader 'cast' (local size 0, constants 0, 1)"));
+    check_done("kernels --device vulkan:0 --filter matmul --quiet");
+    assert_int_equal(line_count(said), 1);
 }
 
 /* -- the environment ---------------------------------------------------------------------------------------------- */
@@ -793,6 +815,7 @@ int main(void)
         cmocka_unit_test(test_verify),
         cmocka_unit_test(test_allowance_table),
         cmocka_unit_test(test_bench_profile),
+        cmocka_unit_test(test_kernels),
         cmocka_unit_test(test_environment_table),
         cmocka_unit_test(test_check_and_dump),
         cmocka_unit_test(test_tokenize_json),

@@ -1,7 +1,7 @@
 #!/bin/sh
 # vendor_lab.sh [arm64]: the device tests on the drivers of the vendor lab, where this checkout has one beside it: the newest
 # lavapipe and SwiftShader run them; the vendors' shader compilers create every pipeline. Mali's and PowerVR's compilers
-# run on arm64 alone, under emulation, which takes minutes to hours: only when asked for, with gcc-aarch64-linux-gnu.
+# run on arm64 alone, under emulation, some five minutes each: only when asked for, with gcc-aarch64-linux-gnu.
 set -eu
 cd "$(dirname "$0")/.."
 lab=${TUFF_VENDOR_LAB:-../shared/tools/vendor-lab}

@@ -4,6 +4,8 @@
 
 #include "tuff/graph.h"
 
+#include "op.h"
+
 /* A step adds at most 16 outputs. */
 enum { TUFF__KERNEL_STEPS = 24, TUFF__KERNEL_OUTPUTS = 16 * TUFF__KERNEL_STEPS };
 
@@ -21,7 +23,7 @@ typedef struct tuff__kernel_case {
 /* A family of operators; `build` is called with step 0, 1, ... until it sets `last`. */
 typedef struct tuff__kernel_family {
     const char *name;
-    bool varied; /* its operators come in variants: it is built for each of them */
+    tuff__op_id op; /* comes in variants, and the family is built for each of them; TUFF__OP_NONE: there are none */
     void (*build)(tuff__kernel_case *c);
 } tuff__kernel_family;
 

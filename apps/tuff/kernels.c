@@ -22,6 +22,7 @@ enum { SPLIT_RANGE = 16384, MAX_VARIANTS = 16 };
 
 typedef struct sweep {
     tuff_device *device;
+    const char *filter; /* NULL: all */
     size_t graphs, failed_graphs;
     tuff__kernel_case step;
 } sweep;
@@ -69,6 +70,27 @@ static void compile_family(sweep *s, const tuff__kernel_family *family, bool spl
     }
 }
 
+/* Whether the variant is one of the family's, and meant for this device. */
+static bool has_variant(const tuff__kernel_family *family, const tuff__target *target)
+{
+    const tuff_op_desc *op = tuff__op_desc(family->op);
+    for (uint32_t v = 0; v < op->variant_count; v++)
+        if (!strcmp(op->variants[v].name, target->kernel_variant))
+            return op->variants[v].supported(target);
+    return false;
+}
+
+/* Whether "matmul t1", or "cast" of a family without variants, contains the filter. */
+static bool is_wanted(const sweep *s, const tuff__kernel_family *family)
+{
+    if (family->op && !has_variant(family, &s->device->target))
+        return false;
+    char label[64];
+    snprintf(label, sizeof label, "%s%s%s", family->name, family->op ? " " : "",
+             family->op ? s->device->target.kernel_variant : "");
+    return !s->filter || strstr(label, s->filter);
+}
+
 /* The names of all kernel variants meant for this device. */
 static size_t list_variants(const tuff_device *device, const char *names[MAX_VARIANTS])
 {
@@ -95,12 +117,12 @@ static void compile_all(sweep *s)
     for (size_t i = 0; i < count || i == 0; i++) {
         target->kernel_variant = count > 0 ? names[i] : "t0"; /* insisted on: nothing is run to prove it */
         for (const tuff__kernel_family *family = tuff__kernel_families; family->name; family++) {
-            if (!family->varied && i > 0)
+            if ((!family->op && i > 0) || !is_wanted(s, family))
                 continue;
             target->max_storage_buffer_range = range;
             compile_family(s, family, false);
             target->max_storage_buffer_range = SPLIT_RANGE;
-            if (family->varied)
+            if (family->op)
                 compile_family(s, family, true);
         }
     }
@@ -241,11 +263,11 @@ static int report_all(const sweep *s, bool quiet, bool verbose)
             print_pipeline(&report, verbose);
         failed += !judge(&report);
     }
-    if (!quiet)
+    if (!quiet && !s->filter)
         print_unused(s->device);
     const tuff_device_properties *properties = tuff_device_get_properties(s->device);
-    printf("%s, %s: %zu pipelines of %zu graphs, %zu failed\n", properties->name, properties->driver, count, s->graphs,
-           failed + s->failed_graphs);
+    printf("%s, %s: %zu pipelines of %zu graph%s, %zu failed\n", properties->name, properties->driver, count, s->graphs,
+           s->graphs == 1 ? "" : "s", failed + s->failed_graphs);
     return failed + s->failed_graphs ? 1 : 0;
 }
 
@@ -261,13 +283,15 @@ static tuff_status open_device(const char *name, tuff_device **out_device)
                       properties->name);
 }
 
-static int make_all(const char *name, bool quiet, bool verbose)
+static int make_all(const char *name, const char *filter, bool quiet, bool verbose)
 {
-    sweep s = {0};
+    sweep s = {.filter = filter};
     int code = -1;
     if (open_device(name, &s.device) == TUFF_SUCCESS) {
         compile_all(&s);
-        code = report_all(&s, quiet, verbose);
+        code = s.graphs > 0 ? report_all(&s, quiet, verbose) : -1;
+        if (s.graphs == 0)
+            tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "kernels: no kernel's name contains '%s'", filter);
     }
     tuff_device_destroy(s.device);
     return code >= 0 ? code : tuff__report_failure();
@@ -305,23 +329,23 @@ static int write_all(const char *folder)
 
 #else
 
-static int make_all(const char *name, bool quiet, bool verbose)
+static int make_all(const char *name, const char *filter, bool quiet, bool verbose)
 {
-    (void)name, (void)quiet, (void)verbose;
+    (void)name, (void)filter, (void)quiet, (void)verbose;
     fputs("tuff: kernels: this build of tuff has no Vulkan\n", stderr);
     return 1;
 }
 
 static int write_all(const char *folder)
 {
-    return make_all(folder, false, false);
+    return make_all(folder, NULL, false, false);
 }
 
 #endif
 
 int tuff__cmd_kernels(int argc, char **argv)
 {
-    const char *device = NULL, *folder = NULL;
+    const char *device = NULL, *filter = NULL, *folder = NULL;
     bool quiet = false, verbose = false;
     const tuff__arg options[] = {
         {.name = "device",
@@ -329,6 +353,11 @@ int tuff__cmd_kernels(int argc, char **argv)
          .value = &device,
          .metavar = "DEVICE",
          .help = "vulkan, vulkan:N or part of a device's name (default: the best Vulkan GPU)"},
+        {.name = "filter",
+         .kind = TUFF__ARG_STRING,
+         .value = &filter,
+         .metavar = "NAME",
+         .help = "only kernels whose name contains NAME, such as matmul, 'matmul t1' or cast"},
         {.name = "quiet", .kind = TUFF__ARG_FLAG, .value = &quiet, .help = "print failures and the last line only"},
         {.name = "verbose",
          .kind = TUFF__ARG_FLAG,
@@ -352,5 +381,5 @@ int tuff__cmd_kernels(int argc, char **argv)
     const int code = tuff__args_parse(&args, argc, argv);
     if (code >= 0)
         return code;
-    return folder ? write_all(folder) : make_all(device, quiet, verbose);
+    return folder ? write_all(folder) : make_all(device, filter, quiet, verbose);
 }

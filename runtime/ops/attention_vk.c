@@ -162,18 +162,26 @@ static uint32_t groups(int64_t rows, const kernel *k)
     return (uint32_t)((rows + tile - 1) / tile);
 }
 
-/* 16 sums an invocation, where 16 invocations share a row of this many elements: with 32, Adreno 6xx and Apple's
- * compilers spill registers. */
-static uint32_t rows_for(int64_t elements)
+/* At most 16 sums an invocation, where 16 invocations share a row of this many elements: with 32, Adreno 6xx and
+ * Apple's compilers spill registers. Where registers are few, half of both rows and sums, while there is more than one
+ * row. */
+static uint32_t rows_for(const tuff__target *target, int64_t elements)
 {
-    return elements <= 64 ? 4 : elements <= 128 ? 2 : 1;
+    const uint32_t rows = elements <= 64 ? 4 : elements <= 128 ? 2 : 1;
+    return target->few_registers && rows > 1 ? rows / 2 : rows;
 }
 
 enum { FORWARD_T0 = 0, FORWARD_T1 = 1, FORWARD_T0C = 2, BACKWARD_T0 = 0, BACKWARD_T0C = 1 };
 
+/* Its 16 scores an invocation want registers. */
+static bool is_for_t1(const tuff__target *target)
+{
+    return tuff__rung_t1(target) && !target->few_registers;
+}
+
 const tuff__variant tuff__attention_variants[TUFF__ATTENTION_VARIANT_COUNT] = {
     [FORWARD_T0] = {"t0", tuff__rung_t0},
-    [FORWARD_T1] = {"t1", tuff__rung_t1},
+    [FORWARD_T1] = {"t1", is_for_t1},
     [FORWARD_T0C] = {"t0c", tuff__rung_t0c},
 };
 
@@ -185,14 +193,17 @@ const tuff__variant tuff__attention_backward_variants[TUFF__ATTENTION_BACKWARD_V
 /* Up to which head size the kernels that unroll over it pay: beyond, a CPU driver compiles for seconds. */
 enum { LANES_HEAD_SIZE = 64 };
 
+/* Up to which head size 16 invocations keep the sums of a key's dk and dv. */
+enum { WIDE_HEAD_SIZE = 128 };
+
 static kernel lanes_kernel(const char *shader)
 {
     return (kernel){.shader = shader, .rows_of_threads = 16, .rows = 1};
 }
 
-static kernel tiled_kernel(const char *shader, int64_t elements)
+static kernel tiled_kernel(const tuff_op_call *call, const char *shader, int64_t elements)
 {
-    return (kernel){.shader = shader, .rows_of_threads = 8, .rows = rows_for(elements)};
+    return (kernel){.shader = shader, .rows_of_threads = 8, .rows = rows_for(call->target, elements)};
 }
 
 static kernel forward_kernel(const tuff_op_call *call, int64_t head_size)
@@ -200,8 +211,8 @@ static kernel forward_kernel(const tuff_op_call *call, int64_t head_size)
     if (call->variant == FORWARD_T0C && head_size <= LANES_HEAD_SIZE)
         return lanes_kernel("attention_t0c");
     if (call->variant == FORWARD_T1)
-        return (kernel){.shader = "attention_t1", .rows_of_threads = 16, .rows = rows_for(head_size)};
-    return tiled_kernel("attention_t0", head_size);
+        return (kernel){.shader = "attention_t1", .rows_of_threads = 16, .rows = rows_for(call->target, head_size)};
+    return tiled_kernel(call, "attention_t0", head_size);
 }
 
 tuff_status tuff__attention_record(const tuff_op_call *call, tuff__recorder *recorder)
@@ -339,13 +350,19 @@ static void bind_gradients(const tuff_op_call *call, const tuff__attention_sizes
     push->row_base /= 2; /* pairs */
 }
 
+static kernel backward_kv_kernel(const tuff_op_call *call, int64_t head_size)
+{
+    if (call->variant == BACKWARD_T0C && head_size <= LANES_HEAD_SIZE)
+        return lanes_kernel("attention_backward_kv_t0c");
+    if (head_size > WIDE_HEAD_SIZE)
+        return (kernel){.shader = "attention_backward_kv_wide", .rows_of_threads = 4, .rows = 1};
+    return tiled_kernel(call, "attention_backward_kv", 2 * head_size); /* two sums an element */
+}
+
 tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
-    const bool lanes = call->variant == BACKWARD_T0C && s.head_size <= LANES_HEAD_SIZE;
-    /* The tiled one keeps two sums. */
-    const kernel k =
-        lanes ? lanes_kernel("attention_backward_kv_t0c") : tiled_kernel("attention_backward_kv", 2 * s.head_size);
+    const kernel k = backward_kv_kernel(call, s.head_size);
     window step;
     TUFF_TRY(first_window(call, &s, true, &step));
     TUFF_TRY(pack(call, &s, recorder));
@@ -370,7 +387,7 @@ tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__re
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
     const bool lanes = call->variant == BACKWARD_T0C && s.head_size <= LANES_HEAD_SIZE;
     const kernel k =
-        lanes ? lanes_kernel("attention_backward_q_t0c") : tiled_kernel("attention_backward_q", s.head_size);
+        lanes ? lanes_kernel("attention_backward_q_t0c") : tiled_kernel(call, "attention_backward_q", s.head_size);
     window step;
     TUFF_TRY(first_window(call, &s, false, &step));
     TUFF_TRY(pack(call, &s, recorder));

@@ -39,15 +39,16 @@ static int64_t tile_count(const kernel *k, int64_t batch, int64_t m, int64_t n)
 /* Enough workgroups for the widest devices at hand (some 130 compute units). */
 enum { MANY_TILES = 128 };
 
-static kernel choose_kernel(uint32_t variant, const tuff__matmul_sizes *s)
+static kernel choose_kernel(const tuff_op_call *call, const tuff__matmul_sizes *s)
 {
     static const kernel t0 = {"matmul_t0", 32, 32}, t1 = {"matmul_t1", 128, 128}, t1_64 = {"matmul_t1_64", 64, 64},
                         t0c = {"matmul_t0c", 16, 64};
-    if (variant == VARIANT_T0C)
+    if (call->variant == VARIANT_T0C)
         return t0c;
-    if (variant == VARIANT_T1)
-        return tile_count(&t1, s->batch, s->m, s->n) >= MANY_TILES ? t1 : t1_64;
-    return t0;
+    if (call->variant == VARIANT_T0)
+        return t0;
+    /* The larger tile keeps 64 sums. */
+    return call->target->few_registers || tile_count(&t1, s->batch, s->m, s->n) < MANY_TILES ? t1_64 : t1;
 }
 
 /* -- splitting k -------------------------------------------------------------------------------------------------- */
@@ -75,7 +76,7 @@ static int64_t planned_split(const tuff_op_call *call, const tuff__target *targe
 {
     if (call->variant == VARIANT_T0C) /* a CPU has few threads */
         return s->k;
-    const kernel k = choose_kernel(call->variant, s);
+    const kernel k = choose_kernel(call, s);
     const int64_t depth = split_depth(&k, s), splits = divide_up(s->k, depth);
     const int64_t limit = tuff__window_limit(target), result = s->batch * s->m * s->n;
     const bool whole = elements_of(call, TUFF__MATMUL_A) <= limit && elements_of(call, TUFF__MATMUL_B) <= limit &&
@@ -354,7 +355,7 @@ static bool next_part(part *p, const part *step, const tuff__matmul_sizes *s)
 tuff_status tuff__matmul_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const tuff__matmul_sizes s = tuff__matmul_sizes_of(call);
-    const kernel k = choose_kernel(call->variant, &s);
+    const kernel k = choose_kernel(call, &s);
     const int64_t depth = planned_split(call, call->target, &s);
     if (depth < s.k)
         return record_split(call, recorder, &k, &s, depth);

@@ -409,6 +409,14 @@ static tuff_status create_handle(tuff__vk_device *device)
     return TUFF_SUCCESS;
 }
 
+/* An invocation of Arm's and of Broadcom's GPUs has 64 registers of 32 bits, and no Vulkan query tells (Arm GPU
+ * Datasheet; Mesa, src/broadcom/compiler). */
+static bool has_few_registers(uint32_t vendor_id)
+{
+    enum { VENDOR_ARM = 0x13B5, VENDOR_BROADCOM = 0x14E4 };
+    return vendor_id == VENDOR_ARM || vendor_id == VENDOR_BROADCOM;
+}
+
 static void set_target(tuff__vk_device *device, const tuff_device_create_info *info)
 {
     const VkPhysicalDeviceLimits *limits = &device->facts.properties.limits;
@@ -419,6 +427,7 @@ static void set_target(tuff__vk_device *device, const tuff_device_create_info *i
         .backend = TUFF_BACKEND_VULKAN,
         .thread_count = 1,
         .software = properties->type == TUFF_DEVICE_TYPE_CPU,
+        .few_registers = has_few_registers(properties->vendor_id),
         .buffer_device_address = false, /* no kernel takes addresses: the feature is not enabled */
         .max_storage_buffer_range = properties->max_storage_buffer_range,
         .max_shared_memory_size = properties->max_shared_memory_size,

@@ -4,6 +4,8 @@
 // COLUMNS of them in registers, and ROWS rows of its own share of the head size as sums.
 // The kernel defines THREADS_R, THREADS_C (rows and columns of invocations), COLUMNS, CHUNK, LENGTHS_BINDING.
 // Loops over tiles are unrolled by hand and no further: compilers that unroll them whole run out of registers.
+// Nor are the rounds of Philox: woven into each other, the calls of several rows want all registers of Mali's.
+#define PHILOX_LOOP [[dont_unroll]]
 #include "include/attention_mask.glsl"
 
 layout(local_size_x = THREADS_R * THREADS_C) in;

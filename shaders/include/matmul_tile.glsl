@@ -1,8 +1,8 @@
 // matmul_tile.glsl: the tiled matmul. A workgroup owns a TILE_M x TILE_N tile of out and walks over k in steps of
 // TILE_K: both operands' pieces lie in shared memory with k slowest, whatever their layout in memory; an invocation
-// keeps REG_M x REG_N sums in registers, and fetches the next step's piece into registers while it computes this one.
+// keeps REG_M x REG_N sums in registers and, with PREFETCH, the next step's piece, fetched while this one is computed.
 // Grid: x tiles along n, y tiles along m, z batch·splits + split.
-// The kernel defines THREADS, TILE_M, TILE_N, TILE_K, REG_M, REG_N; REG_* are multiples of 4.
+// The kernel defines THREADS, TILE_M, TILE_N, TILE_K, REG_M, REG_N and PREFETCH; REG_* are multiples of 4.
 #include "include/matmul_operands.glsl"
 
 layout(local_size_x = THREADS) in;
@@ -85,6 +85,17 @@ void keep_b(uint slot, vec4 value)
     tile_b[at + 3u * step] = value.w;
 }
 
+// The invocation's vectors of a step's pieces, from first_k on.
+void fetch_pieces(uint batch, uvec2 first, uint first_k, uint end_k, out vec4 piece_a[FETCHES_A],
+                  out vec4 piece_b[FETCHES_B])
+{
+    const uint thread = gl_LocalInvocationID.x;
+    for (uint f = 0u; f < FETCHES_A; f++)
+        piece_a[f] = fetch_a(thread + f * THREADS, push.a_base + batch * push.a_batch, first.y, first_k, end_k);
+    for (uint f = 0u; f < FETCHES_B; f++)
+        piece_b[f] = fetch_b(thread + f * THREADS, push.b_base + batch * push.b_batch, first.x, first_k, end_k);
+}
+
 // Register r of an invocation stands for row (or column) spread(r, its number, the tile's size): groups of four, so
 // that neighbours read neighbouring vectors.
 uint spread(uint r, uint number, uint tile, uint registers)
@@ -97,32 +108,27 @@ void main()
     const uint thread = gl_LocalInvocationID.x, z = gl_WorkGroupID.z;
     const uint batch = z / push.splits, start_k = z % push.splits * push.split_k;
     const uint end_k = min(start_k + push.split_k, push.k);
-    const uint first_m = gl_WorkGroupID.y * TILE_M, first_n = gl_WorkGroupID.x * TILE_N;
-    const uint a_start = push.a_base + batch * push.a_batch, b_start = push.b_base + batch * push.b_batch;
+    const uvec2 first = gl_WorkGroupID.xy * uvec2(TILE_N, TILE_M);
     const uint row = thread / THREADS_N, column = thread % THREADS_N;
 
     float sums[REG_M][REG_N];
     for (uint i = 0u; i < REG_M; i++)
         for (uint j = 0u; j < REG_N; j++)
             sums[i][j] = 0.0;
-    vec4 next_a[FETCHES_A], next_b[FETCHES_B];
-    for (uint f = 0u; f < FETCHES_A; f++)
-        next_a[f] = fetch_a(thread + f * THREADS, a_start, first_m, start_k, end_k);
-    for (uint f = 0u; f < FETCHES_B; f++)
-        next_b[f] = fetch_b(thread + f * THREADS, b_start, first_n, start_k, end_k);
+    vec4 piece_a[FETCHES_A], piece_b[FETCHES_B];
+    if (PREFETCH)
+        fetch_pieces(batch, first, start_k, end_k, piece_a, piece_b);
 
     for (uint k = start_k; k < end_k; k += TILE_K) {
+        if (!PREFETCH)
+            fetch_pieces(batch, first, k, end_k, piece_a, piece_b);
         for (uint f = 0u; f < FETCHES_A; f++)
-            keep_a(thread + f * THREADS, next_a[f]);
+            keep_a(thread + f * THREADS, piece_a[f]);
         for (uint f = 0u; f < FETCHES_B; f++)
-            keep_b(thread + f * THREADS, next_b[f]);
+            keep_b(thread + f * THREADS, piece_b[f]);
         barrier();
-        if (k + TILE_K < end_k) {
-            for (uint f = 0u; f < FETCHES_A; f++)
-                next_a[f] = fetch_a(thread + f * THREADS, a_start, first_m, k + TILE_K, end_k);
-            for (uint f = 0u; f < FETCHES_B; f++)
-                next_b[f] = fetch_b(thread + f * THREADS, b_start, first_n, k + TILE_K, end_k);
-        }
+        if (PREFETCH && k + TILE_K < end_k)
+            fetch_pieces(batch, first, k + TILE_K, end_k, piece_a, piece_b);
         for (uint p = 0u; p < TILE_K; p++) {
             float left[REG_M], right[REG_N];
             for (uint i = 0u; i < REG_M; i++)
@@ -136,10 +142,17 @@ void main()
         barrier();
     }
 
-    for (uint i = 0u; i < REG_M; i++)
+    // Row by row, the rows behind moving up: where a driver keeps this loop, it compiles the epilogue for one row and
+    // not for REG_M of them (64 copies of an activation take Mali's compiler minutes).
+    for (uint i = 0u; i < REG_M; i++) {
+        const uint m = first.y + spread(i, row, TILE_M, REG_M);
         for (uint j = 0u; j < REG_N; j++) {
-            const uint m = first_m + spread(i, row, TILE_M, REG_M), n = first_n + spread(j, column, TILE_N, REG_N);
+            const uint n = first.x + spread(j, column, TILE_N, REG_N);
             if (m < push.m && n < push.n)
-                store(z, m, n, sums[i][j]);
+                store(z, m, n, sums[0][j]);
         }
+        for (uint r = 1u; r < REG_M; r++)
+            for (uint j = 0u; j < REG_N; j++)
+                sums[r - 1u][j] = sums[r][j];
+    }
 }

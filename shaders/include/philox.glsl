@@ -2,9 +2,13 @@
 #ifndef TUFF_PHILOX_GLSL
 #define TUFF_PHILOX_GLSL
 
+#ifndef PHILOX_LOOP
+#define PHILOX_LOOP // as the driver likes
+#endif
+
 uvec4 tuff_philox(uvec4 counter, uvec2 key)
 {
-    for (int round = 0; round < 10; round++) {
+    PHILOX_LOOP for (int round = 0; round < 10; round++) {
         uint high0, low0, high1, low1;
         umulExtended(0xD2511F53u, counter.x, high0, low0);
         umulExtended(0xCD9E8D57u, counter.z, high1, low1);

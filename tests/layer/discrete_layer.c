@@ -1,8 +1,8 @@
 /*
  * discrete_layer.c: a Vulkan layer that makes a software driver look like a small discrete GPU, so that the code for
  * one runs where there is none: device memory the host cannot map, heaps apart, the specification's smallest limits,
- * memory that comes filled with rubbish, and, on demand, a device that is lost or out of memory. It hides every other
- * device, and ends the process where the library oversteps what the device said it can do.
+ * few registers, memory that comes filled with rubbish, and, on demand, a device that is lost or out of memory. It
+ * hides every other device, and ends the process where the library oversteps what the device said it can do.
  *
  * Read at each call, so that a test may set them between devices; counted for each VkDevice from 1, 0 never:
  *   TUFF_LAYER_LOSE_AT=n        the n-th vkQueueSubmit loses the device
@@ -22,6 +22,7 @@
 enum {
     STORAGE_RANGE = 1 << 27,
     ALIGNMENT = 256,
+    VENDOR_ARM = 0x13B5,
     INVOCATIONS = 128,
     GROUPS = 65535,
     SHARED_MEMORY = 16384,
@@ -147,6 +148,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL enumerate_physical(VkInstance handle, uint
 static void shrink_properties(VkPhysicalDeviceProperties *properties)
 {
     VkPhysicalDeviceLimits *limits = &properties->limits;
+    properties->vendorID = VENDOR_ARM; /* whose registers are few */
     properties->deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     limits->maxStorageBufferRange = STORAGE_RANGE;
     limits->minStorageBufferOffsetAlignment = ALIGNMENT;

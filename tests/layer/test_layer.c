@@ -62,6 +62,7 @@ static void test_it_looks_discrete(void **state)
     assert_true(p->is_default || p->usable);
     assert_false(p->unified_memory);
     assert_false(device->target.software);
+    assert_true(device->target.few_registers);
     assert_int_equal(p->max_storage_buffer_range, 128u << 20);
     assert_int_equal(p->max_shared_memory_size, 16384);
     assert_int_equal(p->max_workgroup_invocations, 128);
