@@ -359,49 +359,50 @@ static kernel backward_kv_kernel(const tuff_op_call *call, int64_t head_size)
     return tiled_kernel(call, "attention_backward_kv", 2 * head_size); /* two sums an element */
 }
 
-tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__recorder *recorder)
+static kernel backward_q_kernel(const tuff_op_call *call, int64_t head_size)
 {
-    const tuff__attention_sizes s = tuff__attention_sizes_of(call);
-    const kernel k = backward_kv_kernel(call, s.head_size);
+    if (call->variant == BACKWARD_T0C && head_size <= LANES_HEAD_SIZE)
+        return lanes_kernel("attention_backward_q_t0c");
+    return tiled_kernel(call, "attention_backward_q", head_size);
+}
+
+/* dk and dv where `keys_outer`, dq elsewhere: gradients of the outer side's rows, summed over the inner. */
+static tuff_status record_backward(const tuff_op_call *call, const tuff__attention_sizes *s, const kernel *k,
+                                   bool keys_outer, tuff__recorder *recorder)
+{
     window step;
-    TUFF_TRY(first_window(call, &s, true, &step));
-    TUFF_TRY(pack(call, &s, recorder));
+    TUFF_TRY(first_window(call, s, keys_outer, &step));
+    TUFF_TRY(pack(call, s, recorder));
     window w = step;
     do {
         struct tuff_push_attention push;
         tuff__dispatch dispatch;
-        describe(call, &s, &w, &k, &push, &dispatch);
-        bind_gradients(call, &s, &w, &push, &dispatch);
-        dispatch.group_count[0] = groups(w.k_count, &k);
-        push.flags |= w.q > 0 ? TUFF_ATTENTION_CONTINUES : 0;
-        dispatch.bindings[6] = bind_k(call->outputs[0].slice, &s, &w, &push.k_base);
-        dispatch.bindings[7] = bind_k(call->outputs[1].slice, &s, &w, &push.k_base);
-        dispatch.binding_count = 8;
+        describe(call, s, &w, k, &push, &dispatch);
+        bind_gradients(call, s, &w, &push, &dispatch);
+        dispatch.group_count[0] = groups(keys_outer ? w.k_count : w.q_count, k);
+        push.flags |= (keys_outer ? w.q : w.k) > 0 ? TUFF_ATTENTION_CONTINUES : 0;
+        if (keys_outer) {
+            dispatch.bindings[6] = bind_k(call->outputs[0].slice, s, &w, &push.k_base);
+            dispatch.bindings[7] = bind_k(call->outputs[1].slice, s, &w, &push.k_base);
+        } else {
+            dispatch.bindings[6] = bind_q(call->outputs[0].slice, s, &w, &push.q_base);
+        }
+        dispatch.binding_count = keys_outer ? 8 : 7;
         TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
-    } while (next_window(&w, &step, &s, true));
+    } while (next_window(&w, &step, s, keys_outer));
     return TUFF_SUCCESS;
+}
+
+tuff_status tuff__attention_backward_kv_record(const tuff_op_call *call, tuff__recorder *recorder)
+{
+    const tuff__attention_sizes s = tuff__attention_sizes_of(call);
+    const kernel k = backward_kv_kernel(call, s.head_size);
+    return record_backward(call, &s, &k, true, recorder);
 }
 
 tuff_status tuff__attention_backward_q_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const tuff__attention_sizes s = tuff__attention_sizes_of(call);
-    const bool lanes = call->variant == BACKWARD_T0C && s.head_size <= LANES_HEAD_SIZE;
-    const kernel k =
-        lanes ? lanes_kernel("attention_backward_q_t0c") : tiled_kernel(call, "attention_backward_q", s.head_size);
-    window step;
-    TUFF_TRY(first_window(call, &s, false, &step));
-    TUFF_TRY(pack(call, &s, recorder));
-    window w = step;
-    do {
-        struct tuff_push_attention push;
-        tuff__dispatch dispatch;
-        describe(call, &s, &w, &k, &push, &dispatch);
-        bind_gradients(call, &s, &w, &push, &dispatch);
-        dispatch.group_count[0] = groups(w.q_count, &k);
-        push.flags |= w.k > 0 ? TUFF_ATTENTION_CONTINUES : 0;
-        dispatch.bindings[6] = bind_q(call->outputs[0].slice, &s, &w, &push.q_base);
-        dispatch.binding_count = 7;
-        TUFF_TRY(tuff__dispatch_record(recorder, call, &dispatch));
-    } while (next_window(&w, &step, &s, false));
-    return TUFF_SUCCESS;
+    const kernel k = backward_q_kernel(call, s.head_size);
+    return record_backward(call, &s, &k, false, recorder);
 }
