@@ -51,12 +51,14 @@ typedef struct tuff__variant {
 } tuff__variant;
 
 /* What a rung must get right on a device, and be timed on, before it is used there: prove.c fills F32 inputs with
- * normal numbers. Small and awkward: sizes that no tile divides. */
+ * normal numbers, I32 ones with 0 to 63. Small and awkward, and together through every kernel that a model's calls
+ * would take the rung through: sizes that no tile divides, and sizes read four at a time; few tiles and many. */
 typedef struct tuff__proof {
     tuff_shape inputs[TUFF__MAX_INPUTS]; /* rank 0: absent */
     uint32_t input_count;
     const void *params;
     size_t params_size;
+    uint32_t integers; /* bit i: input i is I32 */
     bool timed; /* one large enough that a rung's speed shows, small enough for a software device: about 2^27 FLOP */
 } tuff__proof;
 

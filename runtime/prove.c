@@ -39,7 +39,7 @@ struct tuff__prover {
 
 const char *tuff__verdict_name(tuff__verdict verdict)
 {
-    static const char *const names[] = {"unknown", "proven", "wrong", "slower", "unsupported"};
+    static const char *const names[] = {"unknown", "proven", "wrong", "slower", "unsupported", "unneeded"};
     return names[verdict];
 }
 
@@ -117,7 +117,7 @@ static void read_line(const tuff_device *device, const char *line)
     int verdict = 0;
     double seconds = 0;
     if (sscanf(line, "%63s %31s %d %lf", op, variant, &verdict, &seconds) != 4 || verdict < TUFF__VERDICT_PROVEN ||
-        verdict > TUFF__VERDICT_UNSUPPORTED)
+        verdict > TUFF__VERDICT_UNNEEDED)
         return;
     for (uint32_t id = 1; id < TUFF__OP_COUNT; id++) {
         const tuff_op_desc *desc = tuff__op_desc((tuff__op_id)id);
@@ -207,7 +207,18 @@ typedef struct proof_run {
     tuff_buffer *inputs[TUFF__MAX_INPUTS], *outputs[TUFF__MAX_OUTPUTS];
 } proof_run;
 
-static float *new_numbers(const tuff_shape *shape, uint64_t seed)
+static void *new_integers(const tuff_shape *shape, uint64_t seed)
+{
+    const int64_t count = tuff_shape_count(shape);
+    int32_t *data = tuff__malloc((size_t)count * sizeof *data);
+    for (int64_t i = 0; data && i < count; i++) {
+        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        data[i] = (int32_t)(seed >> 58);
+    }
+    return data;
+}
+
+static void *new_numbers(const tuff_shape *shape, uint64_t seed)
 {
     const int64_t count = tuff_shape_count(shape);
     float *data = tuff__malloc((size_t)count * sizeof *data);
@@ -231,10 +242,12 @@ static tuff_status prepare(const tuff_op_desc *op, const tuff__proof *proof, pro
                                .output_count = op->output_count,
                                .label = "proof"};
     for (uint32_t i = 0; i < proof->input_count; i++) {
-        run->call.inputs[i] = (tuff__operand){.shape = proof->inputs[i], .present = proof->inputs[i].rank > 0};
+        const bool integers = proof->integers >> i & 1;
+        run->call.inputs[i] = (tuff__operand){
+            .dtype = integers ? TUFF_I32 : TUFF_F32, .shape = proof->inputs[i], .present = proof->inputs[i].rank > 0};
         if (!run->call.inputs[i].present)
             continue;
-        run->call.inputs[i].data = new_numbers(&proof->inputs[i], 17 + i);
+        run->call.inputs[i].data = (integers ? new_integers : new_numbers)(&proof->inputs[i], 17 + i);
         if (!run->call.inputs[i].data)
             return tuff__fail_memory("proof", 0);
     }
@@ -266,7 +279,7 @@ static tuff_status run_on_device(tuff_device *device, const tuff__proof *proof, 
             continue;
         TUFF_TRY(tuff_buffer_create(device, operand_size(input), &run->inputs[i]));
         TUFF_TRY(tuff_buffer_write(run->inputs[i], 0, input->data, operand_size(input)));
-        inputs[i] = tuff_graph_external(run->graph, "proof", TUFF_F32, input->shape, run->inputs[i], 0);
+        inputs[i] = tuff_graph_external(run->graph, "proof", input->dtype, input->shape, run->inputs[i], 0);
     }
     tuff__graph_add(run->graph, id_of(run->call.op), proof->params, proof->params_size, inputs, proof->input_count,
                     outputs);
@@ -400,14 +413,20 @@ static tuff_status prove_rung(tuff_device *device, const tuff_op_desc *op, uint3
     return status;
 }
 
-/* All rungs that are meant for the device; those that the file calls wrong only where `again`. */
+/* All rungs that are meant for the device, from the highest down; those that the file calls wrong only where `again`. A
+ * processor wants no other than the one made for it, and its driver compiles the others for seconds. */
 static tuff_status prove_rungs(tuff_device *device, const tuff_op_desc *op, bool again)
 {
     op_verdicts *verdicts = &device->prover->ops[id_of(op)];
-    for (uint32_t v = 0; v < op->variant_count; v++) {
+    bool settled = false;
+    for (uint32_t v = op->variant_count; v-- > 0;) {
         tuff__prover_row *row = &verdicts->rows[v];
-        if (row->verdict != TUFF__VERDICT_UNSUPPORTED && (row->verdict != TUFF__VERDICT_WRONG || again))
+        const bool tried = row->verdict != TUFF__VERDICT_UNSUPPORTED && (row->verdict != TUFF__VERDICT_WRONG || again);
+        if (tried && settled)
+            *row = (tuff__prover_row){.verdict = TUFF__VERDICT_UNNEEDED};
+        else if (tried)
             TUFF_TRY(prove_rung(device, op, v));
+        settled = settled || (device->target.software && row->verdict == TUFF__VERDICT_PROVEN);
         if (row->verdict == TUFF__VERDICT_WRONG)
             tuff__log(TUFF_LOG_WARNING, "%s.%s: left out on '%s': %s", op->name, op->variants[v].name,
                       device->properties.name, row->reason);

@@ -16,6 +16,7 @@ typedef enum tuff__verdict {
     TUFF__VERDICT_WRONG = 2,       /* disagreed with the reference, could not be made, or lost the device */
     TUFF__VERDICT_SLOWER = 3,      /* right, but a lower rung is faster */
     TUFF__VERDICT_UNSUPPORTED = 4, /* not meant for this kind of device */
+    TUFF__VERDICT_UNNEEDED = 5,    /* on a processor, where a higher rung is proven */
 } tuff__verdict;
 
 /* One row of `tuff devices`. */

@@ -544,22 +544,33 @@ tuff_tensor tuff_attention(tuff_graph *graph, tuff_tensor q, tuff_tensor k, tuff
     return tuff__graph_add(graph, TUFF__OP_ATTENTION, &params, sizeof params, inputs, 5, NULL);
 }
 
-/* What a kernel rung must get right before it is used: sizes that no tile divides, and one for the clock. */
+/* What a kernel rung must get right before it is used: head sizes around the chunks, one that is read four elements at
+ * a time with all that masks, one that is wide; then one for the clock. */
 static const tuff__attention_params proof_plain = {.num_attention_heads = 3, .scale = 0.2F},
                                     proof_causal = {.num_attention_heads = 2, .causal = true, .scale = 0.15F},
+                                    proof_masked = {.num_attention_heads = 2, .scale = 0.125F, .dropout = 0.25F},
+                                    proof_wide = {.num_attention_heads = 1, .scale = 0.08F},
                                     proof_timed = {.num_attention_heads = 6, .scale = 0.2F};
-/* The formatter takes the braces of initialisers for blocks. */
+/* The formatter takes the braces of initialisers for blocks. MASKED is the rank of key lengths and step parameters: 0
+ * where there are none. */
 /* clang-format off */
-#define PROOF(parameters, inputs_wanted, is_timed, b, h, tq, tk, c)                                                    \
+#define FORWARD_PROOF(parameters, masked, is_timed, b, h, tq, tk, c)                                                   \
+    {.inputs = {{3, {b, tq, c}}, {3, {b, tk, c}}, {3, {b, tk, c}}, {masked, {b}}, {masked, {8}}},                      \
+     .integers = 1u << TUFF__ATTENTION_LENGTHS | 1u << TUFF__ATTENTION_STEP,                                           \
+     .input_count = 5, .params = &(parameters), .params_size = sizeof(parameters), .timed = is_timed}
+#define BACKWARD_PROOF(parameters, masked, is_timed, b, h, tq, tk, c)                                                  \
     {.inputs = {{3, {b, tq, c}}, {3, {b, tk, c}}, {3, {b, tk, c}},                                                     \
-                {3, {b, tq, c}}, {3, {b, h, tq}}, {3, {b, h, tq}}},                                                    \
-     .input_count = inputs_wanted, .params = &(parameters), .params_size = sizeof(parameters), .timed = is_timed}
-#define PROOFS(inputs_wanted)                                                                                          \
-    {PROOF(proof_plain, inputs_wanted, false, 2, 3, 33, 65, 60),                                                       \
-     PROOF(proof_causal, inputs_wanted, false, 1, 2, 67, 67, 140),                                                     \
-     PROOF(proof_timed, inputs_wanted, true, 2, 6, 128, 128, 192)}
+                {3, {b, tq, c}}, {3, {b, h, tq}}, {3, {b, h, tq}}, {masked, {b}}, {masked, {8}}},                      \
+     .integers = 1u << TUFF__ATTENTION_BACKWARD_LENGTHS | 1u << TUFF__ATTENTION_BACKWARD_STEP,                         \
+     .input_count = 8, .params = &(parameters), .params_size = sizeof(parameters), .timed = is_timed}
+#define PROOFS(PROOF)                                                                                                  \
+    {PROOF(proof_plain, 0, false, 2, 3, 33, 65, 60),                                                                   \
+     PROOF(proof_causal, 0, false, 1, 2, 67, 67, 140),                                                                 \
+     PROOF(proof_masked, 1, false, 3, 2, 37, 66, 128),                                                                 \
+     PROOF(proof_wide, 0, false, 1, 1, 17, 34, 136),                                                                   \
+     PROOF(proof_timed, 0, true, 2, 6, 128, 128, 192)}
 /* clang-format on */
-static const tuff__proof forward_proofs[] = PROOFS(3), backward_proofs[] = PROOFS(6);
+static const tuff__proof forward_proofs[] = PROOFS(FORWARD_PROOF), backward_proofs[] = PROOFS(BACKWARD_PROOF);
 
 /* Of the allowances: a probability's relative error is that of exp (2 ulp, cpu/simd.h) and of the row's total, a sum of
  * up to some thousand terms of one sign (0.15·√Tk units, see matmul), times what the magnitudes make of the score's

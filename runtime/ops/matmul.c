@@ -337,26 +337,35 @@ tuff_tensor tuff_matmul(tuff_graph *graph, tuff_tensor a, tuff_tensor b, const t
     return tuff__graph_add(graph, TUFF__OP_MATMUL, &params, sizeof params, inputs, 4, NULL);
 }
 
-/* Sizes that no tile divides, each layout and the epilogue; then one that fills the tiles, for the clock. */
+/* Each layout with sizes that no tile divides and with such as are read four elements at a time, epilogues, a long k,
+ * which is split, so many tiles that they are large; then one that fills large tiles, for the clock. */
 static const tuff__matmul_params proof_nn = {.activation = TUFF_ACTIVATION_GELU, .alpha = 1},
                                  proof_nt = {.transpose_b = true, .alpha = 1},
+                                 proof_nt_gelu = {.transpose_b = true, .activation = TUFF_ACTIVATION_GELU, .alpha = 1},
                                  proof_tn = {.transpose_a = true, .alpha = 1};
+/* The formatter takes the braces of initialisers for blocks. */
+/* clang-format off */
+#define PROOF(parameters, ...)                                                                                         \
+    {.inputs = {__VA_ARGS__}, .input_count = 4, .params = &(parameters), .params_size = sizeof(parameters)}
 static const tuff__proof proofs[] = {
-    {.inputs = {{2, {129, 97}}, {2, {97, 65}}, {1, {65}}, {2, {129, 65}}},
-     .input_count = 4,
-     .params = &proof_nn,
-     .params_size = sizeof proof_nn},
-    {.inputs = {{2, {129, 97}}, {2, {65, 97}}}, .input_count = 2, .params = &proof_nt, .params_size = sizeof proof_nt},
-    {.inputs = {{2, {1031, 33}}, {2, {1031, 65}}},
-     .input_count = 2,
-     .params = &proof_tn,
-     .params_size = sizeof proof_tn},
-    {.inputs = {{2, {512, 512}}, {2, {512, 512}}},
+    PROOF(proof_nn, {2, {129, 97}}, {2, {97, 65}}, {1, {65}}, {2, {129, 65}}),
+    PROOF(proof_nn, {2, {68, 36}}, {2, {36, 40}}, {1, {40}}, {2, {68, 40}}),
+    PROOF(proof_nt, {2, {129, 97}}, {2, {65, 97}}),
+    PROOF(proof_nt_gelu, {2, {68, 36}}, {2, {40, 36}}, {1, {40}}),
+    PROOF(proof_tn, {2, {1031, 33}}, {2, {1031, 65}}),
+    PROOF(proof_tn, {2, {1028, 68}}, {2, {1028, 40}}),
+    PROOF(proof_nt, {3, {128, 5, 7}}, {3, {128, 9, 7}}),
+    PROOF(proof_nt_gelu, {3, {128, 20, 36}}, {3, {128, 24, 36}}, {1, {24}}),
+    PROOF(proof_nn, {3, {128, 20, 36}}, {3, {128, 36, 24}}),
+    PROOF(proof_tn, {3, {128, 36, 20}}, {3, {128, 36, 24}}),
+    {.inputs = {{3, {128, 128, 64}}, {3, {128, 128, 64}}},
      .input_count = 2,
      .params = &proof_nt,
      .params_size = sizeof proof_nt,
      .timed = true},
 };
+#undef PROOF
+/* clang-format on */
 
 const tuff_op_desc tuff__op_matmul = {
     .name = "matmul",

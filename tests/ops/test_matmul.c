@@ -39,6 +39,11 @@ TUFF_CASES(
     {.inputs = {MATRIX(20, 30), MATRIX(30, 18)}, PARAMS(.alpha = -0.375f)},
     /* enough tiles for the largest of them, with tails */
     {.inputs = {MATRIX(1409, 20), MATRIX(1411, 20)}, NT, .no_gradient = "1409·1411 outputs a difference take long"},
+    {.inputs = {BATCH(128, 5, 7), BATCH(128, 7, 9)}, NN}, {.inputs = {BATCH(128, 20, 36), BATCH(128, 36, 24)}, NN},
+    {.inputs = {BATCH(128, 9, 35), BATCH(128, 35, 13)}, NN}, {.inputs = {BATCH(128, 5, 33), BATCH(128, 9, 33)}, NT},
+    {.inputs = {BATCH(128, 36, 20), BATCH(128, 36, 24)}, TN}, {.inputs = {BATCH(128, 33, 5), BATCH(128, 33, 9)}, TN},
+    {.inputs = {BATCH(128, 20, 36), BATCH(128, 24, 36), ROW(24), BATCH(128, 20, 24)},
+     PARAMS(.transpose_b = true, .alpha = 0.5f, .activation = TUFF_ACTIVATION_GELU)},
     /* few results and a long sum: k is split */
     {.inputs = {MATRIX(1030, 48), MATRIX(1030, 36)}, TN}, {.inputs = {MATRIX(33, 2049), MATRIX(2049, 17)}, NN},
     {.inputs = {MATRIX(16, 1024), MATRIX(24, 1024), ROW(24), MATRIX(16, 24)},
