@@ -197,7 +197,7 @@ static tuff_status add_arena(planner *p, tuff__memory memory, uint32_t *out_aren
     return TUFF_SUCCESS;
 }
 
-/* Inputs and outputs are never shared: one after the other in an arena that the host reaches. */
+/* What the host writes or reads is never shared: one after the other in an arena that it reaches. */
 static tuff_status append_fixed(planner *p, uint32_t value, tuff__memory memory, uint32_t *arena)
 {
     tuff__value *root = &p->graph->values[value];
@@ -226,11 +226,14 @@ static tuff_status collect_values(planner *p)
         if (value->kind == TUFF__VALUE_INPUT) {
             TUFF_TRY(append_fixed(p, id, TUFF__MEMORY_UPLOAD, &input_arena));
             graph->statistics.input_size += tuff__value_size(value);
-        } else if (value->is_output) {
+        } else if (value->is_output && !a->read) {
             TUFF_TRY(append_fixed(p, id, TUFF__MEMORY_READBACK, &output_arena));
             graph->statistics.output_size += tuff__value_size(value);
         } else {
-            const uint32_t last = a->read && a->last_read > a->last_write ? a->last_read : a->last_write;
+            /* An output that the device reads too lies near to it, and stays to the end. */
+            uint32_t last = a->read && a->last_read > a->last_write ? a->last_read : a->last_write;
+            if (value->is_output)
+                last = graph->statistics.level_count;
             TUFF_TRY(add_item(p, (plan_item){.size = tuff__value_size(value),
                                              .first = a->first,
                                              .last = last,

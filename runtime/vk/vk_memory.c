@@ -60,7 +60,8 @@ static int score_type(const tuff__vk_device *device, uint32_t type, tuff__memory
          * memory is a window that others need too. */
         return (local ? 8 : 1) + (mapped == unified ? 4 : 0) + (unified && mapped && cached ? 2 : 0);
     case TUFF__MEMORY_UPLOAD:
-        return mapped ? 1 + (unified && local ? 4 : 0) + (cached ? 0 : 1) : 0;
+        /* Every invocation may read it: a window into local memory, where there is one, is filled over the bus once. */
+        return mapped ? 1 + (local ? 4 : 0) + (cached ? 0 : 1) : 0;
     case TUFF__MEMORY_READBACK:
         return mapped ? 1 + (cached ? 4 : 0) + (unified && local ? 1 : 0) : 0;
     default:
@@ -278,7 +279,8 @@ static tuff_status place(tuff__vk_device *device, tuff__vk_buffer *buffer, tuff_
     uint32_t tried = 0;
     for (uint32_t type = first; type != VK_MAX_MEMORY_TYPES;) {
         const tuff_status status = place_in_type(device, buffer, alignment, type, memory);
-        if (status == TUFF_SUCCESS && (flags_of(device, first) & ~flags_of(device, type) & LOCAL))
+        if (status == TUFF_SUCCESS && memory == TUFF__MEMORY_DEVICE &&
+            (flags_of(device, first) & ~flags_of(device, type) & LOCAL))
             tuff__log(TUFF_LOG_WARNING, "vulkan: the memory of %s is full; %.1f MiB are kept in slower host memory",
                       device->base.properties.name, (double)buffer->reserved / MIB);
         if (status != TUFF_ERROR_OUT_OF_DEVICE_MEMORY)
@@ -345,6 +347,7 @@ static tuff_status build(tuff__vk_device *device, tuff__vk_buffer *buffer, tuff_
     if (buffer->block->map)
         buffer->base.host = buffer->block->map + buffer->offset;
     buffer->fast_read = flags_of(device, buffer->block->type) & CACHED;
+    buffer->local = flags_of(device, buffer->block->type) & LOCAL;
     return TUFF_SUCCESS;
 }
 

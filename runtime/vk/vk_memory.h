@@ -11,6 +11,7 @@ typedef struct tuff__vk_buffer {
     tuff__vk_block *block;
     uint64_t offset, reserved; /* in the block */
     bool fast_read;            /* the host reads it through its caches */
+    bool local;                /* it lies in the device's own memory */
 } tuff__vk_buffer;
 
 static inline tuff__vk_buffer *tuff__vk_buffer_of(const tuff_buffer *buffer)

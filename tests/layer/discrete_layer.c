@@ -29,10 +29,11 @@ enum {
     ALLOCATIONS = 4096,
     RUBBISH = 0xA5,
 };
-static const VkDeviceSize LARGEST_ALLOCATION = 1u << 30, HEAP_SIZES[] = {1u << 30, 2u << 30};
+static const VkDeviceSize LARGEST_ALLOCATION = 1u << 30, HEAP_SIZES[] = {1u << 30, 2u << 30, 64u << 20};
 
-/* Type 0 is the device's own memory; 1 and 2 are the host's, the second through its caches. */
-enum { HEAP_COUNT = 2, TYPE_COUNT = 3, OWN_TYPE = 0 };
+/* Type 0 is the device's own memory; 1 and 2 are the host's, the second through its caches; 3 is a window of the
+ * device's that the host can write into. */
+enum { HEAP_COUNT = 3, TYPE_COUNT = 4, OWN_TYPE = 0, WINDOW_TYPE = 3 };
 
 static uint64_t number_of(const char *variable)
 {
@@ -185,9 +186,12 @@ static VKAPI_ATTR void VKAPI_CALL get_memory(VkPhysicalDevice physical, VkPhysic
         .memoryTypeCount = TYPE_COUNT,
         .memoryTypes = {{VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 0},
                         {host, 1},
-                        {host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, 1}},
+                        {host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, 1},
+                        {host | VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 2}},
         .memoryHeapCount = HEAP_COUNT,
-        .memoryHeaps = {{HEAP_SIZES[0], VK_MEMORY_HEAP_DEVICE_LOCAL_BIT}, {HEAP_SIZES[1], 0}},
+        .memoryHeaps = {{HEAP_SIZES[0], VK_MEMORY_HEAP_DEVICE_LOCAL_BIT},
+                        {HEAP_SIZES[1], 0},
+                        {HEAP_SIZES[2], VK_MEMORY_HEAP_DEVICE_LOCAL_BIT}},
     };
 }
 
@@ -214,7 +218,7 @@ static VKAPI_ATTR void VKAPI_CALL get_requirements(VkDevice handle, VkBuffer buf
 
 static uint32_t heap_of(uint32_t type)
 {
-    return type == OWN_TYPE ? 0 : 1;
+    return type == OWN_TYPE ? 0 : type == WINDOW_TYPE ? 2 : 1;
 }
 
 /* A place for one more allocation, where its heap has room for it. */

@@ -97,6 +97,28 @@ static void test_memory(void **state)
     tuff_device_destroy(device);
 }
 
+/* What the host writes and every invocation reads lies in the device's window, while that has room, and in the host's
+ * memory after that; what the host reads does not. */
+static void test_window(void **state)
+{
+    (void)state;
+    enum { COUNT = 5 };
+    const size_t size = 20u << 20; /* three fit into the window */
+    tuff_device *device = open_device(NULL);
+    tuff_buffer *buffers[COUNT] = {NULL}, *readback = NULL;
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(device->backend->buffer_create(device, size, TUFF__MEMORY_UPLOAD, &buffers[i]), TUFF_SUCCESS);
+        assert_non_null(buffers[i]->host);
+        assert_int_equal(tuff__vk_buffer_of(buffers[i])->local, i < 3);
+    }
+    assert_int_equal(device->backend->buffer_create(device, size, TUFF__MEMORY_READBACK, &readback), TUFF_SUCCESS);
+    assert_false(tuff__vk_buffer_of(readback)->local);
+    for (int i = 0; i < COUNT; i++)
+        tuff_buffer_destroy(buffers[i]);
+    tuff_buffer_destroy(readback);
+    tuff_device_destroy(device);
+}
+
 /* The layer's folder holds no other layer. */
 static void test_validation_that_is_not_there(void **state)
 {
@@ -345,6 +367,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_it_looks_discrete, clear_switches),
         cmocka_unit_test_setup(test_memory, clear_switches),
+        cmocka_unit_test_setup(test_window, clear_switches),
         cmocka_unit_test_setup(test_validation_that_is_not_there, clear_switches),
         cmocka_unit_test_setup(test_lost, clear_switches),
         cmocka_unit_test_setup(test_lost_while_proving, clear_switches),
