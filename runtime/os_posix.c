@@ -61,6 +61,25 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
+/* A driver's compiler may run on the thread, and wants more stack than musl and macOS give. */
+enum { LEAST_STACK = 4 << 20 };
+
+static int start(pthread_t *handle, tuff__thread *thread)
+{
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    size_t size = 0;
+    error = pthread_attr_getstacksize(&attributes, &size);
+    if (!error && size < LEAST_STACK)
+        error = pthread_attr_setstacksize(&attributes, LEAST_STACK);
+    if (!error)
+        error = pthread_create(handle, &attributes, thread_main, thread);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
 tuff_status tuff__thread_create(void (*entry)(void *user), void *user, tuff__thread **out_thread)
 {
     *out_thread = NULL;
@@ -69,7 +88,7 @@ tuff_status tuff__thread_create(void (*entry)(void *user), void *user, tuff__thr
         return tuff__fail_memory("thread", sizeof *thread);
     thread->entry = entry;
     thread->user = user;
-    const int error = pthread_create(&thread->handle, NULL, thread_main, thread);
+    const int error = start(&thread->handle, thread);
     if (error) {
         tuff__free(thread);
         return tuff__fail(TUFF_ERROR_OUT_OF_HOST_MEMORY, "thread: cannot start one: %s", strerror(error));

@@ -67,6 +67,13 @@ static void test_quirks(void **state)
     assert_non_null(adreno);
     assert_int_equal(adreno->max_storage_buffer_range, 128u << 20);
     assert_null(tuff__vk_quirk_next(NULL, 0x5143, VK_DRIVER_ID_MESA_TURNIP, 1));
+    /* A driver that does not tell which it is may be any of its vendor's. */
+    assert_ptr_equal(tuff__vk_quirk_next(NULL, 0x5143, 0, 1), adreno);
+    assert_null(tuff__vk_quirk_next(NULL, 0x10DE, 0, 1));
+    const tuff__vk_quirk *old = tuff__vk_quirk_next(NULL, 0x106B, VK_DRIVER_ID_MOLTENVK, 10211);
+    assert_non_null(old);
+    assert_true(old->refused);
+    assert_null(tuff__vk_quirk_next(NULL, 0x106B, VK_DRIVER_ID_MOLTENVK, 10300));
 }
 
 /* -- a device per test -------------------------------------------------------------------------------------------- */

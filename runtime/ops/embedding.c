@@ -292,13 +292,17 @@ static tuff_status record_tokens(const tuff_op_call *call, tuff__recorder *recor
     return TUFF_SUCCESS;
 }
 
+/* Both kernels look for tokens of one id among all of a part: what a part costs grows with its square. */
+enum { MOST_TOKENS = 4096 };
+
 /* Parts of the tokens one after the other, each adding to the table, so that the order of tokens is kept. */
 static tuff_status backward_record(const tuff_op_call *call, tuff__recorder *recorder)
 {
     const int64_t tokens = tuff_shape_count(&call->inputs[BACKWARD_IDS].shape);
     const int64_t vocabulary = call->outputs[0].shape.dims[0], columns = call->outputs[0].shape.dims[1];
     const int64_t limit = tuff__window_limit(call->target) / columns;
-    const int64_t part = tuff__min_i64(tokens, limit), window = tuff__min_i64(vocabulary, limit);
+    const int64_t part = tuff__min_i64(tokens, tuff__min_i64(limit, MOST_TOKENS));
+    const int64_t window = tuff__min_i64(vocabulary, limit);
     if (limit == 0)
         return tuff__fail_window(call, "a row", columns);
     TUFF_TRY(tuff__fill_record(recorder, call, call->outputs[0].slice, 0));

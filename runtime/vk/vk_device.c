@@ -40,7 +40,8 @@ typedef struct device_query {
     tuff__vk_facts *facts;
     tuff_device_properties *out;
     VkDriverId driver_id;
-    bool announce; /* the device is about to be used: its quirks are logged */
+    const char *refusal; /* why a quirk forbids the device; NULL: none does */
+    bool announce;       /* the device is about to be used: its quirks are logged */
 } device_query;
 
 static bool has_extension(const device_query *query, const char *name)
@@ -183,6 +184,8 @@ static void apply_quirks(device_query *query)
             query->facts->subgroup_operations = 0;
             query->facts->subgroup_size = 1;
         }
+        if (quirk->refused && !query->refusal)
+            query->refusal = quirk->reason;
         if (query->announce)
             tuff__log(TUFF_LOG_INFO, "vulkan: %s: avoided: %s (%s)", out->name, quirk->reason, quirk->reference);
     }
@@ -307,6 +310,10 @@ static tuff_status describe_rest(device_query *query)
     out->usable = found && check_limits(&query->facts->properties.limits, out->reason);
     if (!found)
         snprintf(out->reason, sizeof out->reason, "unusable: it has no queue that computes");
+    if (query->refusal) {
+        out->usable = false;
+        snprintf(out->reason, sizeof out->reason, "unusable: %.200s", query->refusal);
+    }
     return TUFF_SUCCESS;
 }
 

@@ -35,13 +35,24 @@ static const tuff__vk_quirk quirks[] = {
         .reason = "subgroupShuffleXor is reported but gives wrong values",
         .reference = "ggml-org/llama.cpp#20029",
     },
+    {
+        .driver_id = VK_DRIVER_ID_MOLTENVK,
+        .last_version = 10299,
+        .refused = true,
+        .reason = "MoltenVK before 1.3 ignores specialization constants that size arrays; a newer one is needed",
+        .reference = "KhronosGroup/MoltenVK#2423, fixed by #2441",
+    },
 };
 
+/* Rows for one driver of a vendor apply where the driver does not tell which it is (VK_KHR_driver_properties came later
+ * than Vulkan 1.1). */
 static bool applies(const tuff__vk_quirk *quirk, uint32_t vendor_id, VkDriverId driver_id, uint32_t version)
 {
+    if (quirk->vendor_id == 0 && driver_id == 0)
+        return false;
     return (quirk->vendor_id == 0 || quirk->vendor_id == vendor_id) &&
-           (quirk->driver_id == 0 || quirk->driver_id == driver_id) && version >= quirk->first_version &&
-           (quirk->last_version == 0 || version <= quirk->last_version);
+           (quirk->driver_id == 0 || driver_id == 0 || quirk->driver_id == driver_id) &&
+           version >= quirk->first_version && (quirk->last_version == 0 || version <= quirk->last_version);
 }
 
 const tuff__vk_quirk *tuff__vk_quirk_next(const tuff__vk_quirk *latest, uint32_t vendor_id, VkDriverId driver_id,

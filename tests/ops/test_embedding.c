@@ -22,4 +22,6 @@ TUFF_CASES(embedding_backward, {.inputs = {IDS1(1, 1), TABLE(1, 1)}, ROWS(1)},
            {.inputs = {IDS1(129, 1000), TABLE(129, 31)}, ROWS(1000)},
            {.inputs = {{.shape = {2, {8, 32}}, .dtype = TUFF_I32, .fill = TUFF__FILL_INTEGERS, .high = 3001},
                        {.shape = {3, {8, 32, 96}}}}, ROWS(3001)},
-           {.inputs = {IDS1(1000, 2), TABLE(1000, 40)}, ROWS(2)}, {.inputs = {IDS1(300, 5), TABLE(300, 256)}, ROWS(5)});
+           {.inputs = {IDS1(1000, 2), TABLE(1000, 40)}, ROWS(2)}, {.inputs = {IDS1(300, 5), TABLE(300, 256)}, ROWS(5)},
+           /* more than the kernels take at a time */
+           {.inputs = {IDS1(4500, 700), TABLE(4500, 5)}, ROWS(700)});
