@@ -4,6 +4,17 @@
 
 #include "tuff/graph.h"
 
+#if defined(__has_feature)
+#define HAS_FEATURE(x) __has_feature(x)
+#else
+#define HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#define SANITIZED 1 /* whose shadow needs terabytes of addresses */
+#else
+#define SANITIZED 0
+#endif
+
 enum { TUFF__SKIPPED = 77 }; /* exit code that CTest shows as "skipped" */
 
 /* SplitMix64 (Steele et al. 2014): the same numbers everywhere. */

@@ -1,7 +1,9 @@
 /* test_blas.c: both matrix products of the CPU device against sums in double, and that no CPU with AVX-512 is taken for
  * an older one. */
+#define _DEFAULT_SOURCE /* alarm */
 #include "../runtime/alloc.h"
 #include "../runtime/cpu/blas.h"
+#include "check.h"
 
 #include "tuff/tuff.h"
 
@@ -15,6 +17,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/resource.h>
+#include <unistd.h>
+#endif
 
 typedef void (*sgemm_function)(const tuff__sgemm_call *call);
 
@@ -168,6 +174,37 @@ static void test_same_bits_on_any_threads(void **state)
     tuff__free(got);
 }
 
+#if defined(__linux__) && !SANITIZED
+/* OpenBLAS waits for ever for a work buffer that it does not get: all threads have theirs once it is loaded, and
+ * multiply where there is no more memory. */
+static void test_no_room_after_loading(void **state)
+{
+    (void)state;
+    float *a = random_array(TALL * DEEP), *b = random_array(DEEP * WIDE);
+    float *want = random_array(TALL * WIDE), *got = random_array(TALL * WIDE);
+    tuff__blas_name();
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    const rlim_t little = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)24 << 20);
+    assert_int_equal(setrlimit(RLIMIT_AS, &(struct rlimit){.rlim_cur = little, .rlim_max = before.rlim_max}), 0);
+    alarm(60);
+    multiply_on(2, a, b, got);
+    alarm(0);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    multiply_on(1, a, b, want);
+    assert_memory_equal(got, want, TALL * WIDE * sizeof *got);
+    tuff__free(a);
+    tuff__free(b);
+    tuff__free(want);
+    tuff__free(got);
+}
+#endif
+
 static void test_kernel_fits_the_processor(void **state)
 {
     (void)state;
@@ -186,6 +223,9 @@ static void test_kernel_fits_the_processor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#if defined(__linux__) && !SANITIZED
+        cmocka_unit_test(test_no_room_after_loading), /* first: nobody else has made OpenBLAS take its memory */
+#endif
         cmocka_unit_test(test_library),
         cmocka_unit_test(test_own_loops),
         cmocka_unit_test(test_same_bits_again),

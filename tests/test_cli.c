@@ -767,17 +767,6 @@ static void test_full_output(void **state)
 
 /* -- too little memory -------------------------------------------------------------------------------------------- */
 
-#if defined(__has_feature)
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
-#define SANITIZED 1 /* whose shadow needs terabytes of addresses */
-#else
-#define SANITIZED 0
-#endif
-
 /* Less than the first buffers of that batch take, with small stacks so that it is the batch that has no room. */
 #define LITTLE_MEMORY "ulimit -v 300000; ulimit -s 512; OPENBLAS_NUM_THREADS=1"
 

@@ -208,6 +208,23 @@ static bool has_room(void)
     return tuff__has_address_space(((size_t)64 << 20) + ((size_t)tuff__cpu_count() + 1) * ((size_t)160 << 20));
 }
 
+/* What OpenBLAS has once it keeps, so it gets a buffer for each processor while there is room: later the room may be
+ * gone. */
+static void take_work_buffers(tuff__library *library)
+{
+    enum { MOST = 64 };
+    void *(*take)(int position);
+    void (*give_back)(void *buffer);
+    load_symbol(library, "blas_memory_alloc", &take, sizeof take);
+    load_symbol(library, "blas_memory_free", &give_back, sizeof give_back);
+    void *buffers[MOST];
+    const uint32_t wanted = tuff__cpu_count(), count = wanted < MOST ? wanted : MOST;
+    for (uint32_t i = 0; take && give_back && i < count; i++)
+        buffers[i] = take(0);
+    for (uint32_t i = 0; take && give_back && i < count; i++)
+        give_back(buffers[i]);
+}
+
 static void load_cblas(void)
 {
     if (!has_room()) {
@@ -241,6 +258,7 @@ static void load_cblas(void)
     load_symbol(library, "openblas_set_num_threads", &set_threads, sizeof set_threads);
     if (set_threads && !omp_set_num_threads) /* where the process has loaded it before us, with threads */
         set_threads(1);
+    take_work_buffers(library);
     describe_library(library);
 }
 #endif
