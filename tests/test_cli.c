@@ -166,6 +166,8 @@ static void test_values(void **state)
     check_refused("verify a --steps", 2, "--steps wants a value");
     check_refused("verify a --steps 0", 2, "wanted a whole number between 1 and 1000");
     check_refused("verify a --steps 1.5", 2, "--steps is '1.5'");
+    check_refused("tokenize a b --max-length 0", 2, "a whole number between 1 and 1048576");
+    check_refused("verify " MODEL " --device cpu --sequence-length 51", 1, "takes at most 50 tokens");
     check_refused("verify a --steps 2", 2, "--steps goes with --train");
     check_refused("verify a --train=yes", 2, "--train takes no value");
     check_refused("bench --filter no-such-case --device cpu", 1, "'no-such-case'");
@@ -233,13 +235,14 @@ static void test_kernels(void **state)
     tuff_device_destroy(device);
     if (unopened == TUFF__SKIPPED)
         skip();
+    check_refused("kernels --write no/such --filter cast", 2, "--write goes without --filter");
     check_refused("kernels --device vulkan:0 --filter no-such-kernel", 1, "'no-such-kernel'");
     assert_int_equal(run_after("TUFF_LOG=debug", "kernels --device vulkan:0 --filter cast"), 0);
     assert_ptr_equal(strstr(said, "cast "), said);
     assert_non_null(strstr(said, ": 7 pipelines of 1 graph, 0 failed\n"));
     assert_int_equal(line_count(said), 8);
     assert_non_null(strstr(complained, "making the pipeline of shader 'cast' (local size 0, constants 0, 1)"));
-    check_done("kernels --device vulkan:0 --filter matmul --quiet");
+    check_done("kernels --device vulkan:0 --filter matmul_t0 --quiet"); /* t0c on a processor */
     assert_int_equal(line_count(said), 1);
 }
 
@@ -775,7 +778,7 @@ static void test_too_little_memory(void **state)
     (void)state;
     if (SANITIZED)
         skip();
-    check_refused_after(LITTLE_MEMORY, "verify " MODEL " --device cpu --batch-size 4096 --sequence-length 64", 1,
+    check_refused_after(LITTLE_MEMORY, "verify " MODEL " --device cpu --batch-size 4096 --sequence-length 50", 1,
                         "no memory for ");
     /* Where the matrix library would have no room it is left out: it would wait for memory without end. */
     for (int kib = 60000; kib <= 220000; kib += 40000) {

@@ -353,6 +353,12 @@ static void test_new_head(void **state)
                      TUFF_SUCCESS);
     assert_non_null(strstr(kept.text, "classifier.weight, classifier.bias"));
     tuff_model_destroy(model);
+    /* one of as many labels is kept, which is said */
+    kept.text[0] = '\0';
+    assert_int_equal(tuff_model_create(devices[0], tuff__golden_folder("gelu_head20"), &create_info, &model),
+                     TUFF_SUCCESS);
+    assert_non_null(strstr(kept.text, "kept as they are under other labels"));
+    tuff_model_destroy(model);
     kept.text[0] = '\0';
     assert_int_equal(tuff_model_create(devices[0], tuff__golden_folder("gelu_head20"),
                                        &(tuff_model_create_info){.head = TUFF_MODEL_HEAD_NONE}, &model),

@@ -1,6 +1,8 @@
 /* args.c: owns the command line's grammar and the look of --help. */
 #include "args.h"
 
+#include "io/file.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +14,12 @@ int tuff__report_failure(void)
     fflush(stdout);
     fprintf(stderr, "tuff: %s\n", tuff_last_error());
     return 1;
+}
+
+tuff_status tuff__check_output(void)
+{
+    errno = 0;
+    return fflush(stdout) == 0 && !ferror(stdout) ? TUFF_SUCCESS : tuff__fail_write("standard output");
 }
 
 /* -- nearest name ------------------------------------------------------------------------------------------------- */
@@ -180,8 +188,10 @@ static int store_number(const tuff__args *args, const tuff__arg *option, const c
     const long long whole = integer ? strtoll(value, &end, 10) : 0;
     const double number = integer ? (double)whole : strtod(value, &end);
     const bool limited = option->max > option->min;
-    if (limited)
-        snprintf(range, sizeof range, " between %g and %g", option->min, option->max);
+    if (limited && integer)
+        snprintf(range, sizeof range, " between %.0f and %.0f", option->min, option->max);
+    else if (limited)
+        snprintf(range, sizeof range, " between %.9g and %.9g", option->min, option->max);
     if (end == value || *end || errno == ERANGE || !isfinite(number) ||
         (limited && !(number >= option->min && number <= option->max))) {
         fprintf(stderr, "tuff %s: --%s is '%s', wanted a%s number%s (tuff %s --help)\n", args->command, option->name,

@@ -45,6 +45,9 @@ int tuff__args_parse(tuff__args *args, int argc, char **argv);
 /* "tuff: <words of tuff_last_error()>" to stderr; returns the exit code 1. */
 int tuff__report_failure(void);
 
+/* Whether all that was printed has arrived. */
+tuff_status tuff__check_output(void);
+
 /* The nearest of `names` (NULL-terminated) to `word` by edit distance, NULL when none is near. */
 const char *tuff__nearest(const char *word, const char *const *names);
 

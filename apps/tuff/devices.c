@@ -2,6 +2,7 @@
 #include "args.h"
 
 #include "alloc.h"
+#include "env.h"
 #include "io/json.h"
 #include "prove.h"
 #include "tuff/device.h"
@@ -85,7 +86,11 @@ static void print_list(const tuff_device_properties *devices, size_t count, cons
         print_device(&devices[i]);
     if (problem[0])
         printf("\nno Vulkan device: %s\n", problem);
-    puts("\n* is what tuff uses when --device is not given.");
+    if (tuff__env()->device)
+        printf("\n* is what tuff would use when --device is not given, were it not for TUFF_DEVICE=%s.\n",
+               tuff__env()->device);
+    else
+        puts("\n* is what tuff uses when --device is not given.");
 }
 
 /* -- json --------------------------------------------------------------------------------------------------------- */

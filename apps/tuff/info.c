@@ -33,6 +33,7 @@ typedef struct facts {
     const tuff_model *model;
     const tuff_model_config *config;
     const tuff_tokenizer *tokenizer; /* NULL: the folder has none that can be read */
+    size_t model_max_length;         /* 0: the tokenizer sets none */
     uint32_t batch_size, length;
     tuff_memory_estimate inference, training;
 } facts;
@@ -72,9 +73,11 @@ static void print_facts(const facts *f)
         print_labels(config);
     if (classifies && problem_type)
         printf("problem_type      %s\n", problem_type);
-    if (f->tokenizer)
+    if (f->tokenizer && f->model_max_length)
         printf("tokenizer         %zu tokens, model_max_length %zu\n", tuff_tokenizer_vocab_size(f->tokenizer),
-               tuff_tokenizer_model_max_length(f->tokenizer));
+               f->model_max_length);
+    else if (f->tokenizer)
+        printf("tokenizer         %zu tokens, no model_max_length\n", tuff_tokenizer_vocab_size(f->tokenizer));
     else
         puts("tokenizer         none");
     printf("memory            for batches of %u x %u tokens\n", f->batch_size, f->length);
@@ -128,7 +131,8 @@ static tuff_status print_json(const facts *f)
     }
     if (f->tokenizer) {
         tuff__json_put_count(&writer, "tokenizer_vocab_size", tuff_tokenizer_vocab_size(f->tokenizer));
-        tuff__json_put_count(&writer, "model_max_length", tuff_tokenizer_model_max_length(f->tokenizer));
+        if (f->model_max_length)
+            tuff__json_put_count(&writer, "model_max_length", f->model_max_length);
     }
     tuff__json_put_count(&writer, "batch_size", f->batch_size);
     tuff__json_put_count(&writer, "sequence_length", f->length);
@@ -145,6 +149,7 @@ static tuff_status print_model(const tuff_model *model, const tuff_tokenizer *to
         .model = model,
         .config = tuff_model_get_config(model),
         .tokenizer = tokenizer,
+        .model_max_length = tokenizer ? tuff_tokenizer_model_max_length(tokenizer) : 0,
         .batch_size = (uint32_t)batch_size,
         .length = (uint32_t)length,
     };

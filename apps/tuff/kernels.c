@@ -2,6 +2,7 @@
 #include "args.h"
 
 #include "alloc.h"
+#include "io/file.h"
 #include "kernel_cases.h"
 #include "op.h"
 #include "os.h"
@@ -10,6 +11,7 @@
 #endif
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,15 +82,19 @@ static bool has_variant(const tuff__kernel_family *family, const tuff__target *t
     return false;
 }
 
-/* Whether "matmul t1", or "cast" of a family without variants, contains the filter. */
+/* Whether "matmul t1" or "matmul_t1", or "cast" of a family without variants, contains the filter. */
 static bool is_wanted(const sweep *s, const tuff__kernel_family *family)
 {
     if (family->op && !has_variant(family, &s->device->target))
         return false;
-    char label[64];
-    snprintf(label, sizeof label, "%s%s%s", family->name, family->op ? " " : "",
-             family->op ? s->device->target.kernel_variant : "");
-    return !s->filter || strstr(label, s->filter);
+    const char *variant = family->op ? s->device->target.kernel_variant : "";
+    bool wanted = !s->filter;
+    for (const char *separator = " _"; *separator && !wanted; separator++) {
+        char label[64];
+        snprintf(label, sizeof label, "%s%.*s%s", family->name, family->op ? 1 : 0, separator, variant);
+        wanted = strstr(label, s->filter) != NULL;
+    }
+    return wanted;
 }
 
 /* The names of all kernel variants meant for this device. */
@@ -291,7 +297,8 @@ static int make_all(const char *name, const char *filter, bool quiet, bool verbo
         compile_all(&s);
         code = s.graphs > 0 ? report_all(&s, quiet, verbose) : -1;
         if (s.graphs == 0)
-            tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "kernels: no kernel's name contains '%s'", filter);
+            tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "kernels: the name of no kernel for this device contains '%s'",
+                       filter);
     }
     tuff_device_destroy(s.device);
     return code >= 0 ? code : tuff__report_failure();
@@ -304,11 +311,12 @@ static tuff_status write_module(const char *folder, const char *name, const uint
     char *path = tuff__asprintf("%s/%s.f32.spv", folder, name);
     if (!path)
         return tuff__fail_memory("a file name", 0);
+    errno = 0;
     FILE *file = tuff__file_open(path, "wb");
     bool written = file && fwrite(words, sizeof *words, word_count, file) == word_count;
     if (file)
         written = fclose(file) == 0 && written;
-    const tuff_status status = written ? TUFF_SUCCESS : tuff__fail(TUFF_ERROR_IO, "%s: cannot be written", path);
+    const tuff_status status = written ? TUFF_SUCCESS : tuff__fail_write(path);
     tuff__free(path);
     return status;
 }
@@ -317,13 +325,13 @@ static int write_all(const char *folder)
 {
     const char *name;
     const uint32_t *words;
-    size_t word_count, i = 0;
+    size_t word_count, count = 0;
     tuff_status status = tuff__directory_create(folder);
-    for (; status == TUFF_SUCCESS && tuff__vk_shader_get(i, &name, &words, &word_count); i++)
+    for (; status == TUFF_SUCCESS && tuff__vk_shader_get(count, &name, &words, &word_count); count++)
         status = write_module(folder, name, words, word_count);
     if (status != TUFF_SUCCESS)
         return tuff__report_failure();
-    printf("%zu SPIR-V modules are in %s\n", i, folder);
+    printf("%zu SPIR-V modules are in %s\n", count, folder);
     return 0;
 }
 
@@ -381,5 +389,9 @@ int tuff__cmd_kernels(int argc, char **argv)
     const int code = tuff__args_parse(&args, argc, argv);
     if (code >= 0)
         return code;
+    if (folder && (filter || device)) {
+        fputs("tuff: kernels: --write goes without --filter and --device: it writes every module\n", stderr);
+        return 2;
+    }
     return folder ? write_all(folder) : make_all(device, filter, quiet, verbose);
 }

@@ -3,7 +3,6 @@
 
 #include "env.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,14 +37,11 @@ static int help(FILE *to)
     return to == stdout ? 0 : 2;
 }
 
-/* Answers that did not arrive are a failure: the next program of a pipeline must not believe an empty one. */
+/* Answers that did not arrive are a failure: the next program of a pipeline must not believe an empty one. A command
+ * that has failed has said why. */
 static int close_output(int code)
 {
-    errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    fprintf(stderr, "tuff: standard output: cannot write%s%s\n", errno ? ": " : "", errno ? strerror(errno) : "");
-    return code ? code : 1;
+    return code || tuff__check_output() == TUFF_SUCCESS ? code : tuff__report_failure();
 }
 
 int main(int argc, char **argv)

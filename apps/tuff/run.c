@@ -113,12 +113,6 @@ static void print_text(const tuff_text *text, size_t limit)
         fputs("...", stdout);
 }
 
-static tuff_status check_output(void)
-{
-    return fflush(stdout) == 0 && !ferror(stdout) ? TUFF_SUCCESS
-                                                  : tuff__fail(TUFF_ERROR_IO, "standard output: cannot write");
-}
-
 static tuff_status print_scores_json(const tuff_label_score *scores, size_t top_k)
 {
     tuff__json_writer writer = {0};
@@ -136,7 +130,8 @@ static tuff_status print_scores_json(const tuff_label_score *scores, size_t top_
 static void print_scores(const tuff_text *text, const tuff_label_score *scores, size_t top_k)
 {
     for (size_t i = 0; i < top_k; i++) {
-        printf("%s\t%.4f\t", scores[i].label, (double)scores[i].score);
+        print_text(&(tuff_text){scores[i].label, strlen(scores[i].label)}, SIZE_MAX);
+        printf("\t%.4f\t", (double)scores[i].score);
         print_text(text, 100);
         putchar('\n');
     }
@@ -234,7 +229,7 @@ static tuff_status classify_chunk(tuff_text_classification *pipeline, const run_
             print_scores(&texts[i], scores + i * top_k, top_k);
     }
     tuff__free(scores);
-    return status == TUFF_SUCCESS ? check_output() : status;
+    return status == TUFF_SUCCESS ? tuff__check_output() : status;
 }
 
 static tuff_status run_text_classification(tuff_device *device, const char *dir, const run_options *options,
@@ -279,7 +274,7 @@ static tuff_status extract_chunk(tuff_feature_extraction *pipeline, const run_in
     for (size_t i = 0; i < count; i++)
         tuff_free(features[i].values);
     tuff__free(features);
-    return status == TUFF_SUCCESS ? check_output() : status;
+    return status == TUFF_SUCCESS ? tuff__check_output() : status;
 }
 
 static tuff_status run_feature_extraction(tuff_device *device, const char *dir, const run_options *options,

@@ -101,12 +101,6 @@ static tuff_status print_json(const tuff_encoding *encoding)
     return tuff__json_finish_line(&writer, stdout, "standard output");
 }
 
-static tuff_status check_output(void)
-{
-    return fflush(stdout) == 0 && !ferror(stdout) ? TUFF_SUCCESS
-                                                  : tuff__fail(TUFF_ERROR_IO, "standard output: cannot write");
-}
-
 static tuff_status tokenize_one(const tuff_tokenizer *tokenizer, const tokenize_options *options, tuff_text text,
                                 const tuff_text *pair)
 {
@@ -124,7 +118,7 @@ static tuff_status tokenize_one(const tuff_tokenizer *tokenizer, const tokenize_
     else
         print_table(tokenizer, &text, pair, &encoding);
     tuff_encoding_destroy(&encoding);
-    return status == TUFF_SUCCESS ? check_output() : status;
+    return status == TUFF_SUCCESS ? tuff__check_output() : status;
 }
 
 /* -- inputs ------------------------------------------------------------------------------------------------------- */

@@ -170,8 +170,8 @@ typedef struct tuff_training_result {
 } tuff_training_result;
 
 /* Fine-tunes a single-label text classifier. Labels are names: those of config.json's id2label where all of the
- * training file's are among them, else the training file's, sorted (as numbers where all are whole numbers), and a new
- * head.
+ * training file's are among them, else the training file's, sorted (as numbers where all are whole numbers); the head
+ * is kept, with a warning, where it has as many, and new elsewhere.
  *
  * output_dir receives model.safetensors, config.json with id2label, the tokenizer's files, log.jsonl (one object for
  * each logged step and evaluation) and log.html (the same drawn, with the confusion matrix); it is written aside and

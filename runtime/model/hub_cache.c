@@ -93,7 +93,8 @@ tuff_status tuff_model_find(const char *name, char **out_dir)
         return TUFF_SUCCESS;
     }
     const tuff_status status =
-        tuff__fail(TUFF_ERROR_IO, "%s: there is no such folder, and no such repository in the Hugging Face cache%s%s",
+        tuff__fail(TUFF_ERROR_IO,
+                   "%s: there is no such folder, and no snapshot of such a repository in the Hugging Face cache%s%s",
                    name, repository ? ": " : "", repository ? repository : "");
     tuff__free(folder);
     tuff__free(repository);

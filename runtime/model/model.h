@@ -84,9 +84,9 @@ extern const tuff__architecture tuff__bert;
 tuff_status tuff__model_declare(tuff_model *model, const char *key, tuff_shape shape, tuff__initializer initializer,
                                 tuff__part part);
 
-/* weights.c: make the arena and fill it from dir's files, or with random numbers. `reshape_head`: the caller gave its
+/* weights.c: make the arena and fill it from dir's files, or with random numbers. `relabelled`: the caller gave its
  * own labels, so a head of another size in the checkpoint is left out and newly initialised. */
-tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool reshape_head, uint64_t seed);
+tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool relabelled, uint64_t seed);
 tuff_status tuff__model_random_weights(tuff_model *model, uint64_t seed);
 
 /* INVALID_FILE naming the first parameter that holds NaN or an infinity, which no training or device can make good. */

@@ -187,19 +187,19 @@ static tuff_status load_parameter(tuff_model *model, const tuff__parameter *para
 }
 
 /* Whether the entry may be left out because the caller's labels ask for a head of another size. */
-static bool must_reshape(const tuff__parameter *parameter, const tuff__safetensors_entry *entry, bool reshape_head)
+static bool must_reshape(const tuff__parameter *parameter, const tuff__safetensors_entry *entry, bool relabelled)
 {
-    return reshape_head && parameter->part == TUFF__PART_HEAD && entry->rank == parameter->shape.rank &&
+    return relabelled && parameter->part == TUFF__PART_HEAD && entry->rank == parameter->shape.rank &&
            entry->dims[0] != parameter->shape.dims[0];
 }
 
 /* Judges names and shapes before any memory is taken. Sources that are left out become NULL. */
 static tuff_status check_sources(const tuff_model *model, const tuff__checkpoint *checkpoint,
-                                 const tuff__safetensors_entry **sources, bool reshape_head)
+                                 const tuff__safetensors_entry **sources, bool relabelled)
 {
     for (size_t i = 0; i < model->parameter_count; i++) {
         const tuff__parameter *parameter = &model->parameters[i];
-        if (sources[i] && must_reshape(parameter, sources[i], reshape_head))
+        if (sources[i] && must_reshape(parameter, sources[i], relabelled))
             sources[i] = NULL;
         if (sources[i])
             TUFF_TRY(tuff__safetensors_check_shape(sources[i], &parameter->shape));
@@ -211,12 +211,14 @@ static tuff_status check_sources(const tuff_model *model, const tuff__checkpoint
 }
 
 static tuff_status load_all(tuff_model *model, const tuff__safetensors_entry *const *sources, uint64_t seed,
-                            name_list *fresh)
+                            name_list *fresh, name_list *kept)
 {
     TUFF_TRY(allocate_weights(model));
     for (size_t i = 0; i < model->parameter_count; i++) {
         if (sources[i]) {
             TUFF_TRY(load_parameter(model, &model->parameters[i], sources[i]));
+            if (model->parameters[i].part == TUFF__PART_HEAD)
+                name_list_add(kept, model->parameters[i].name);
             continue;
         }
         name_list_add(fresh, model->parameters[i].name);
@@ -225,21 +227,23 @@ static tuff_status load_all(tuff_model *model, const tuff__safetensors_entry *co
     return TUFF_SUCCESS;
 }
 
-tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool reshape_head, uint64_t seed)
+tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool relabelled, uint64_t seed)
 {
     tuff__checkpoint *checkpoint = NULL;
-    name_list fresh = {0}, unexpected = {0};
+    name_list fresh = {0}, kept = {0}, unexpected = {0};
     TUFF_TRY(tuff__checkpoint_open(dir, &checkpoint));
     const tuff__safetensors_entry **sources = tuff__calloc(model->parameter_count, sizeof *sources);
     tuff_status status = sources ? match_entries(model, checkpoint, sources, &unexpected)
                                  : tuff__fail_memory("parameters", model->parameter_count * sizeof *sources);
     if (status == TUFF_SUCCESS)
-        status = check_sources(model, checkpoint, sources, reshape_head);
+        status = check_sources(model, checkpoint, sources, relabelled);
     if (status == TUFF_SUCCESS)
-        status = load_all(model, sources, seed, &fresh);
+        status = load_all(model, sources, seed, &fresh, &kept);
     if (status == TUFF_SUCCESS) {
         name_list_warn(&unexpected, dir, "left out, as this model has no place for them");
         name_list_warn(&fresh, dir, "not in the checkpoint, newly initialised (train the model before you trust it)");
+        if (relabelled)
+            name_list_warn(&kept, dir, "kept as they are under other labels, of which there are as many");
     }
     tuff__free((void *)sources);
     tuff__checkpoint_destroy(checkpoint);

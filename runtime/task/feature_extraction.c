@@ -127,8 +127,8 @@ static tuff_status emit_features(void *user, size_t index, const float *values, 
     const size_t size = rows * columns * sizeof(float);
     for (size_t i = 0; i < rows * columns; i++)
         if (!isfinite(values[i]))
-            return tuff__fail(TUFF_ERROR_INVALID_FILE, "feature-extraction: text %zu gives %g at element %zu", index,
-                              (double)values[i], i);
+            return tuff__fail(TUFF_ERROR_INVALID_FILE, "feature-extraction: text number %zu gives %g at element %zu",
+                              index + 1, (double)values[i], i);
     float *copy = tuff__malloc(size);
     if (!copy)
         return tuff__fail_memory("features", size);

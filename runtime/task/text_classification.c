@@ -129,8 +129,9 @@ static tuff_status emit_scores(void *user, size_t index, const float *values, si
     (void)rows;
     for (size_t i = 0; i < columns; i++)
         if (!isfinite(values[i]))
-            return tuff__fail(TUFF_ERROR_INVALID_FILE, "text-classification: text %zu gives the logit %g for '%s'",
-                              index, (double)values[i], labels[i]);
+            return tuff__fail(TUFF_ERROR_INVALID_FILE,
+                              "text-classification: text number %zu gives the logit %g for '%s'", index + 1,
+                              (double)values[i], labels[i]);
     apply_function(pipeline->function_to_apply, values, columns, pipeline->scores);
     for (size_t i = 0; i < columns; i++)
         pipeline->sorted[i] = (tuff_label_score){

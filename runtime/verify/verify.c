@@ -113,12 +113,23 @@ static uint64_t next_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
+static tuff_status settle_length(tuff_verify_info *info, const tuff_model_config *config)
+{
+    enum { DEFAULT_LENGTH = 20 };
+    const int64_t most = config->max_position_embeddings;
+    if (info->sequence_length == 0)
+        info->sequence_length = most < DEFAULT_LENGTH ? (uint32_t)most : DEFAULT_LENGTH;
+    if ((int64_t)info->sequence_length <= most)
+        return TUFF_SUCCESS;
+    return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "verify: sequence_length is %u, the model takes at most %lld tokens",
+                      info->sequence_length, (long long)most);
+}
+
 /* Row 0 is full, the others are shorter, so that padding is judged too. */
 static tuff_status make_batch(verification *v, const tuff_model_config *config)
 {
     tuff_verify_info *info = &v->info;
-    if ((int64_t)info->sequence_length > config->max_position_embeddings)
-        info->sequence_length = (uint32_t)config->max_position_embeddings;
+    TUFF_TRY(settle_length(info, config));
     const size_t rows = info->batch_size, columns = info->sequence_length;
     v->input_ids = tuff__calloc(rows * columns, sizeof(int32_t));
     v->token_type_ids = tuff__calloc(rows * columns, sizeof(int32_t));
@@ -446,7 +457,6 @@ static void apply_defaults(tuff_verify_info *info)
 {
     info->steps = info->steps ? info->steps : 3;
     info->batch_size = info->batch_size ? info->batch_size : 3;
-    info->sequence_length = info->sequence_length ? info->sequence_length : 20;
 }
 
 tuff_status tuff__verify_memory(const char *dir, const tuff_verify_info *info, tuff_memory_estimate *out_memory)
@@ -455,11 +465,11 @@ tuff_status tuff__verify_memory(const char *dir, const tuff_verify_info *info, t
     tuff_verify_info wanted = info ? *info : (tuff_verify_info){0};
     apply_defaults(&wanted);
     TUFF_TRY(tuff_model_describe(dir, &model));
-    const uint64_t positions = (uint64_t)tuff_model_get_config(model)->max_position_embeddings;
-    const uint32_t length = wanted.sequence_length > positions ? (uint32_t)positions : wanted.sequence_length;
-    tuff_model_estimate_memory(model, wanted.batch_size, length, wanted.train, out_memory);
+    const tuff_status status = settle_length(&wanted, tuff_model_get_config(model));
+    if (status == TUFF_SUCCESS)
+        tuff_model_estimate_memory(model, wanted.batch_size, wanted.sequence_length, wanted.train, out_memory);
     tuff_model_destroy(model);
-    return TUFF_SUCCESS;
+    return status;
 }
 
 static tuff_status check_memory(const verification *v)
