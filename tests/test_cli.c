@@ -150,6 +150,7 @@ static void test_unknown(void **state)
 {
     (void)state;
     check_refused("tran", 2, "the nearest is train");
+    check_refused("--verison", 2, "there is no option '--verison'; the nearest is --version");
     check_refused("xxxxxxxxxxxxxxxxx", 2, "there is no command 'xxxxxxxxxxxxxxxxx'");
     check_refused("train --per_device_train_batch_sise 3", 2, "the nearest is --per-device-train-batch-size");
     check_refused("verify m --trian", 2, "the nearest is --train");

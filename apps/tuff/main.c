@@ -60,8 +60,10 @@ int main(int argc, char **argv)
         if (!strcmp(argv[1], c->name))
             return close_output(c->run(argc - 1, argv + 1));
     }
-    const char *nearest = tuff__nearest(argv[1], names);
-    fprintf(stderr, "tuff: there is no command '%s'%s%s (tuff --help)\n", argv[1], nearest ? "; the nearest is " : "",
-            nearest ? nearest : "");
+    static const char *const options[] = {"--help", "--version", NULL};
+    const bool option = argv[1][0] == '-';
+    const char *nearest = tuff__nearest(argv[1], option ? options : names);
+    fprintf(stderr, "tuff: there is no %s '%s'%s%s (tuff --help)\n", option ? "option" : "command", argv[1],
+            nearest ? "; the nearest is " : "", nearest ? nearest : "");
     return 2;
 }
