@@ -207,13 +207,18 @@ typedef struct proof_run {
     tuff_buffer *inputs[TUFF__MAX_INPUTS], *outputs[TUFF__MAX_OUTPUTS];
 } proof_run;
 
+/* A linear congruential generator (Knuth's MMIX), of which the high bits are used. */
+static uint64_t next_random(uint64_t *state)
+{
+    return *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+}
+
 static void *new_integers(const tuff_shape *shape, uint64_t seed)
 {
     const int64_t count = tuff_shape_count(shape);
     int32_t *data = tuff__malloc((size_t)count * sizeof *data);
     for (int64_t i = 0; data && i < count; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        data[i] = (int32_t)(seed >> 58);
+        data[i] = (int32_t)(next_random(&seed) >> 58);
     }
     return data;
 }
@@ -226,8 +231,7 @@ static void *new_numbers(const tuff_shape *shape, uint64_t seed)
         /* A sum of four uniforms is normal enough, and the same everywhere. */
         int64_t sum = 0;
         for (int j = 0; j < 4; j++) {
-            seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-            sum += (int64_t)(seed >> 40) - (1 << 23);
+            sum += (int64_t)(next_random(&seed) >> 40) - (1 << 23);
         }
         data[i] = (float)sum * 0x1p-24F;
     }

@@ -121,10 +121,9 @@ static void test_remembers(void **state)
     tuff_device_destroy(device);
 }
 
-/* Where the rung made for a processor is right, the others cost their compilation alone. */
-static void test_proves_no_unneeded_rung(void **state)
+/* The rung that is chosen on a device nothing is known of; no test where that is no processor. */
+static uint32_t choose_on_a_processor(void)
 {
-    (void)state;
     uint32_t chosen = 99;
     tuff_device *device = open_device();
     const bool software = device->target.software;
@@ -132,11 +131,19 @@ static void test_proves_no_unneeded_rung(void **state)
     tuff_device_destroy(device);
     if (!software)
         skip();
+    return chosen;
+}
+
+/* Where the rung made for a processor is right, the others cost their compilation alone. */
+static void test_proves_no_unneeded_rung(void **state)
+{
+    (void)state;
+    uint32_t chosen = choose_on_a_processor();
     assert_int_equal(chosen, 2);
     assert_int_equal(verdict_of("t0"), TUFF__VERDICT_UNNEEDED);
     assert_int_equal(verdict_of("t0c"), TUFF__VERDICT_PROVEN);
     write_verdict_file("matmul t0 5 0\nmatmul t1 4 0\nmatmul t0c 2 0\n"); /* needed after all */
-    device = open_device();
+    tuff_device *device = open_device();
     assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
     assert_int_equal(chosen, 0);
     assert_int_equal(verdict_of("t0"), TUFF__VERDICT_PROVEN);
@@ -147,15 +154,9 @@ static void test_proves_no_unneeded_rung(void **state)
 static void test_believes_no_unsupported_rung(void **state)
 {
     (void)state;
-    uint32_t chosen = 99;
-    tuff_device *device = open_device();
-    const bool software = device->target.software;
-    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
-    tuff_device_destroy(device);
-    if (!software)
-        skip();
+    uint32_t chosen = choose_on_a_processor();
     write_verdict_file("matmul t0 3 0.1\nmatmul t1 1 0.01\nmatmul t0c 3 0.1\nnonsense\nmatmul t9 1 1\n");
-    device = open_device();
+    tuff_device *device = open_device();
     assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
     assert_int_not_equal(chosen, 1);
     assert_int_equal(verdict_of("t1"), TUFF__VERDICT_UNSUPPORTED);

@@ -295,8 +295,9 @@ static int make_all(const char *name, const char *filter, bool quiet, bool verbo
     int code = -1;
     if (open_device(name, &s.device) == TUFF_SUCCESS) {
         compile_all(&s);
-        code = s.graphs > 0 ? report_all(&s, quiet, verbose) : -1;
-        if (s.graphs == 0)
+        if (s.graphs > 0)
+            code = report_all(&s, quiet, verbose);
+        else
             tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "kernels: the name of no kernel for this device contains '%s'",
                        filter);
     }

@@ -1,7 +1,7 @@
 /*
- * blas_stub.c: stands for the CBLAS in runs of test_blas. As one built with OpenMP, whose product is NaN unless the
+ * blas_stand_in.c: stands for the CBLAS in runs of test_blas. As one built with OpenMP, whose product is NaN unless the
  * calling thread has set its number of threads to 1, and which fails the process that leaves it so; or, without
- * TUFF_STUB_OPENMP, as a library without cblas_sgemm.
+ * TUFF_STAND_IN_OPENMP, as a library without cblas_sgemm.
  */
 #include <math.h>
 #include <stdio.h>
@@ -17,10 +17,10 @@ const char *openblas_get_config(void);
 
 EXPORT const char *openblas_get_config(void)
 {
-    return "stub 1.0";
+    return "stand-in 1.0";
 }
 
-#ifdef TUFF_STUB_OPENMP
+#ifdef TUFF_STAND_IN_OPENMP
 enum { CHOSEN = 8, TRANSPOSE = 112 };
 static _Thread_local int threads = CHOSEN;
 
