@@ -11,37 +11,47 @@ if [ ! -x "$lab" ]; then
   exit 0
 fi
 lab=$(cd "$(dirname "$lab")" && pwd)/$(basename "$lab")
+labs=${VENDOR_LAB:-$HOME/.cache/vendor-lab}
 if ! "$lab" list | grep -q '^lavapipe .*ready'; then
   echo "vendor lab: skipped, it is not set up ($lab setup)"
   exit 0
 fi
 
+# in_lab DEVICE COMMAND...: the lab mounts this folder inside itself, at the same path, and leaves it there; a checkout
+# deleted and made anew would be shown the deleted one. So each run has its mounts to itself, without what others left.
+in_lab() {
+  # shellcheck disable=SC2016
+  unshare --mount sh -ec 'labs=$1; shift
+    for root in "$labs"/*; do while mountpoint -q "$root$PWD"; do umount -l "$root$PWD"; done; done
+    exec "$@"' sh "$labs" "$lab" run "$@"
+}
+
 # make_pipelines ARCHITECTURE COMMAND
 make_pipelines() {
   for device in $("$lab" list | awk -v arch="$1" '$2 == "compile" && $3 == arch && $4 == "ready" { print $1 }'); do
     printf '%s: ' "$device"
-    "$lab" run "$device" "$2" kernels --device vulkan:0 --quiet
+    in_lab "$device" "$2" kernels --device vulkan:0 --quiet
   done
 }
 
 printf '\n== building in the vendor lab, with its newer compiler and glslang\n'
-"$lab" run lavapipe sh -ec 'cmake -S . -B build/lab -G Ninja -DCMAKE_BUILD_TYPE=Release -DTUFF_TESTS=ON \
+in_lab lavapipe sh -ec 'cmake -S . -B build/lab -G Ninja -DCMAKE_BUILD_TYPE=Release -DTUFF_TESTS=ON \
   -DTUFF_TESTS_REQUIRE_VULKAN=ON >/dev/null; cmake --build build/lab'
 # SwiftShader compiles slowly: what looks at the host's side of Vulkan alone is left to the other drivers.
 for device in lavapipe swiftshader; do
   printf '\n== testing on %s of the vendor lab\n' "$device"
   leave_out=none
   [ "$device" != swiftshader ] || leave_out='discrete|validation'
-  "$lab" run "$device" ctest --test-dir build/lab --output-on-failure --no-tests=error --timeout 900 -j "$(nproc)" \
+  in_lab "$device" ctest --test-dir build/lab --output-on-failure --no-tests=error --timeout 900 -j "$(nproc)" \
     -L vulkan -LE "$leave_out"
 done
 printf '\n== translating every module for Metal, as MoltenVK does\n'
 # shellcheck disable=SC2016
-"$lab" run lavapipe sh -ec 'for module in build/lab/shaders/*.spv; do spirv-cross --msl "$module" >/dev/null; done'
+in_lab lavapipe sh -ec 'for module in build/lab/shaders/*.spv; do spirv-cross --msl "$module" >/dev/null; done'
 printf '\n== creating every pipeline with the vendors'"'"' shader compilers\n'
 make_pipelines amd64 build/lab/tuff
 if [ "${1:-}" = arm64 ]; then # built here, by a cross compiler: under emulation that takes a quarter of an hour
-  libraries=${VENDOR_LAB:-$HOME/.cache/vendor-lab}/arm64/usr/lib/aarch64-linux-gnu
+  libraries=$labs/arm64/usr/lib/aarch64-linux-gnu
   cmake -S . -B build/lab-arm64 -G Ninja -DCMAKE_BUILD_TYPE=Release -DTUFF_TESTS=OFF -DCMAKE_SYSTEM_NAME=Linux \
     -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc \
     -DTUFF_cJSON_LIBRARY="$libraries/libcjson.so" -DTUFF_utf8proc_LIBRARY="$libraries/libutf8proc.so" \
