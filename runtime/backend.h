@@ -62,9 +62,10 @@ typedef struct tuff__backend {
     tuff_status (*buffer_write)(tuff_buffer *buffer, uint64_t offset, const void *data, size_t size);
     tuff_status (*buffer_read)(tuff_buffer *buffer, uint64_t offset, void *data, size_t size);
     /* `calls` (borrowed, outliving the program) in execution order; each call's `level` never falls, and calls of one
-     * level do not depend on each other. */
+     * level do not depend on each other. A call that the device cannot run as it is gives FEATURE_NOT_PRESENT, and
+     * *out_refused (may be NULL) its index; any other failure leaves `count` there. */
     tuff_status (*program_create)(tuff_device *device, const struct tuff_op_call *calls, size_t count,
-                                  tuff__program **out_program);
+                                  size_t *out_refused, tuff__program **out_program);
     void (*program_destroy)(tuff__program *program);
     tuff_status (*program_run)(tuff__program *program); /* finished on return */
     /* One call alone, finished on return: what verification and per-operator timing use. *out_seconds (may be NULL): by

@@ -37,11 +37,7 @@ void tuff_graph_destroy(tuff_graph *graph)
         return;
     if (graph->program)
         graph->device->backend->program_destroy(graph->program);
-    for (size_t i = 0; i < graph->buffer_count; i++)
-        tuff_buffer_destroy(graph->buffers[i]);
-    tuff__free(graph->buffers);
-    tuff__free(graph->calls);
-    tuff__free(graph->call_nodes);
+    tuff__graph_unplan(graph);
     tuff__free(graph->values);
     tuff__free(graph->nodes);
     tuff__arena_destroy(&graph->arena);
@@ -305,6 +301,29 @@ static tuff_status choose_variants(tuff_graph *graph)
     return TUFF_SUCCESS;
 }
 
+/* A driver may refuse for a graph's own sizes a kernel that proved itself at others: its operator then takes another of
+ * its rungs, wherever the graph has it. */
+static tuff_status make_program(tuff_graph *graph)
+{
+    uint32_t refused_rungs[TUFF__OP_COUNT] = {0}; /* a bit each */
+    for (;;) {
+        size_t refused = 0;
+        TUFF_TRY(tuff__graph_plan(graph));
+        const tuff_status status = graph->device->backend->program_create(graph->device, graph->calls,
+                                                                          graph->call_count, &refused, &graph->program);
+        if (status != TUFF_ERROR_FEATURE_NOT_PRESENT || refused == graph->call_count || graph->is_proof)
+            return status;
+        const tuff__op_id op = graph->nodes[graph->call_nodes[refused]].op;
+        uint32_t variant = graph->calls[refused].variant;
+        refused_rungs[op] |= 1u << variant;
+        TUFF_TRY(tuff__prove_other(graph->device, tuff__op_desc(op), refused_rungs[op], &variant));
+        for (size_t n = 0; n < graph->node_count; n++)
+            if (graph->nodes[n].op == op)
+                graph->nodes[n].variant = variant;
+        tuff__graph_unplan(graph);
+    }
+}
+
 tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, size_t count)
 {
     if (graph->error)
@@ -322,8 +341,7 @@ tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, si
     TUFF_TRY(tuff__graph_drop_unneeded(graph));
     tuff__graph_fuse(graph);
     TUFF_TRY(choose_variants(graph));
-    TUFF_TRY(tuff__graph_plan(graph));
-    TUFF_TRY(graph->device->backend->program_create(graph->device, graph->calls, graph->call_count, &graph->program));
+    TUFF_TRY(make_program(graph));
     graph->compiled = true;
     tuff__log(TUFF_LOG_DEBUG, "graph: %u operators in %u levels, %llu bytes of activations",
               graph->statistics.node_count, graph->statistics.level_count,

@@ -77,6 +77,8 @@ void tuff__graph_fuse(tuff_graph *graph);
 
 /* plan.c: assigns levels and order, places every value; fills calls, buffers, statistics. */
 tuff_status tuff__graph_plan(tuff_graph *graph);
+/* Gives back what tuff__graph_plan made, all or a part: it may be called again. */
+void tuff__graph_unplan(tuff_graph *graph);
 
 /* One run of the program, timed; tuff_graph_run without TUFF_CHECK. */
 tuff_status tuff__graph_replay(tuff_graph *graph);

@@ -449,6 +449,20 @@ static tuff_status plan(planner *p)
     return make_calls(p);
 }
 
+void tuff__graph_unplan(tuff_graph *graph)
+{
+    for (size_t i = 0; i < graph->buffer_count; i++)
+        tuff_buffer_destroy(graph->buffers[i]);
+    tuff__free(graph->buffers);
+    tuff__free(graph->calls);
+    tuff__free(graph->call_nodes);
+    graph->buffers = NULL;
+    graph->calls = NULL;
+    graph->call_nodes = NULL;
+    graph->buffer_count = graph->call_count = 0;
+    graph->statistics = (tuff_graph_statistics){0};
+}
+
 tuff_status tuff__graph_plan(tuff_graph *graph)
 {
     planner p = {

@@ -26,6 +26,7 @@ typedef struct op_verdicts {
     uint32_t chosen;
     tuff__prover_row rows[MAX_VARIANTS];
     bool own[MAX_VARIANTS]; /* found, or being found, by this process; the rest is the file's word */
+    uint32_t told;          /* bit v: that the driver refused variant v for a graph */
 } op_verdicts;
 
 struct tuff__prover {
@@ -499,6 +500,43 @@ tuff_status tuff__prove_variant(tuff_device *device, tuff_op_call *call)
     if (!verdicts->known)
         TUFF_TRY(prove_op(device, op));
     call->variant = verdicts->chosen;
+    return TUFF_SUCCESS;
+}
+
+/* The highest rung that is right and not among the refused; proven now where no need had been seen for it. */
+static tuff_status find_other(tuff_device *device, const tuff_op_desc *op, uint32_t refused, uint32_t *out_variant,
+                              bool *out_found)
+{
+    tuff__prover_row *rows = device->prover->ops[id_of(op)].rows;
+    for (uint32_t v = op->variant_count; v-- > 0 && !*out_found;) {
+        if (refused >> v & 1)
+            continue;
+        if (rows[v].verdict == TUFF__VERDICT_UNNEEDED) {
+            TUFF_TRY(prove_rung(device, op, v));
+            if (rows[v].verdict == TUFF__VERDICT_PROVEN) /* taken in this graph alone */
+                rows[v].verdict = TUFF__VERDICT_SLOWER;
+            write_verdicts(device);
+        }
+        *out_found = rows[v].verdict == TUFF__VERDICT_PROVEN || rows[v].verdict == TUFF__VERDICT_SLOWER;
+        *out_variant = v;
+    }
+    return TUFF_SUCCESS;
+}
+
+tuff_status tuff__prove_other(tuff_device *device, const tuff_op_desc *op, uint32_t refused, uint32_t *out_variant)
+{
+    bool found = false;
+    char words[512]; /* a proof has errors of its own */
+    snprintf(words, sizeof words, "%s", tuff_last_error());
+    if (device->prover && !device->target.kernel_variant)
+        TUFF_TRY(find_other(device, op, refused, out_variant, &found));
+    if (!found)
+        return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s", words);
+    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    if (refused & ~verdicts->told)
+        tuff__log(TUFF_LOG_WARNING, "%s.%s runs in place of a faster kernel: %s", op->name,
+                  op->variants[*out_variant].name, words);
+    verdicts->told |= refused;
     return TUFF_SUCCESS;
 }
 

@@ -14,7 +14,7 @@ typedef enum tuff__verdict {
     TUFF__VERDICT_UNKNOWN = 0,
     TUFF__VERDICT_PROVEN = 1,
     TUFF__VERDICT_WRONG = 2,       /* disagreed with the reference, could not be made, or lost the device */
-    TUFF__VERDICT_SLOWER = 3,      /* right, but a lower rung is faster */
+    TUFF__VERDICT_SLOWER = 3,      /* right, but another is taken, for its speed as a rule */
     TUFF__VERDICT_UNSUPPORTED = 4, /* not meant for this kind of device */
     TUFF__VERDICT_UNNEEDED = 5,    /* on a processor, where a higher rung is proven */
 } tuff__verdict;
@@ -34,6 +34,11 @@ bool tuff__prover_choose(tuff__prover_row *rows, uint32_t count, uint32_t *out_c
 /* Sets call->variant, proving the operator's rungs first where that was never done on this device. Without variants, or
  * on a CPU execution, there is nothing to choose. */
 tuff_status tuff__prove_variant(tuff_device *device, tuff_op_call *call);
+
+/* After the failure to make a graph's program: the highest rung of `op` that is right on the device and is none of
+ * `refused` (bit v: variant v). Proves one where it must. Where there is none, or the caller insists on a rung, the last
+ * error's words stand, with FEATURE_NOT_PRESENT. */
+tuff_status tuff__prove_other(tuff_device *device, const tuff_op_desc *op, uint32_t refused, uint32_t *out_variant);
 
 /* Proves every operator that has variants. *out_rows (free with tuff__free) lists all verdicts. */
 tuff_status tuff__prove_all(tuff_device *device, tuff__prover_row **out_rows, size_t *out_count);

@@ -286,7 +286,7 @@ static tuff_status run_on_device(tuff_device *device, uint32_t function, const f
     call.inputs[0] = (tuff__operand){.shape = {1, {(int64_t)count}}, .slice = {in, 0, size}, .present = true};
     call.outputs[0] = (tuff__operand){.shape = {1, {(int64_t)count}}, .slice = {out, 0, size}, .present = true};
     if (status == TUFF_SUCCESS)
-        status = backend->program_create(device, &call, 1, &program);
+        status = backend->program_create(device, &call, 1, NULL, &program);
     if (status == TUFF_SUCCESS)
         status = backend->program_run(program);
     if (status == TUFF_SUCCESS)

@@ -139,9 +139,10 @@ static const known_program *find_program(const tuff__program *program)
     return NULL;
 }
 
-static tuff_status saboteur_create(tuff_device *on, const tuff_op_call *calls, size_t count, tuff__program **out)
+static tuff_status saboteur_create(tuff_device *on, const tuff_op_call *calls, size_t count, size_t *out_refused,
+                                   tuff__program **out)
 {
-    TUFF_TRY(sabotage.honest->program_create(on, calls, count, out));
+    TUFF_TRY(sabotage.honest->program_create(on, calls, count, out_refused, out));
     for (size_t i = 0; i < MAX_PROGRAMS; i++) {
         if (sabotage.programs[i].program)
             continue;

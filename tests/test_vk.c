@@ -290,7 +290,7 @@ static tuff_op_call fill_call(tuff_buffer *buffer, uint64_t offset, uint64_t siz
 static tuff__program *create_program(tuff_device *device, const tuff_op_call *calls, size_t count)
 {
     tuff__program *program = NULL;
-    assert_int_equal(device->backend->program_create(device, calls, count, &program), TUFF_SUCCESS);
+    assert_int_equal(device->backend->program_create(device, calls, count, NULL, &program), TUFF_SUCCESS);
     return program;
 }
 
@@ -526,7 +526,7 @@ static void check_refused(tuff_device *device, const char *words)
 {
     const tuff_op_call call = {.op = &broken_op, .output_count = 1, .target = &device->target};
     tuff__program *program = NULL;
-    assert_int_not_equal(device->backend->program_create(device, &call, 1, &program), TUFF_SUCCESS);
+    assert_int_not_equal(device->backend->program_create(device, &call, 1, NULL, &program), TUFF_SUCCESS);
     assert_null(program);
     assert_non_null(strstr(tuff_last_error(), "broken"));
     if (!strstr(tuff_last_error(), words))
@@ -757,7 +757,7 @@ static void test_host_memory(void **state)
             status = device->backend->buffer_create(device, 4096, TUFF__MEMORY_DEVICE, &buffer);
         if (status == TUFF_SUCCESS) {
             const tuff_op_call call = fill_call(buffer, 0, 4096, &params);
-            status = device->backend->program_create(device, &call, 1, &program);
+            status = device->backend->program_create(device, &call, 1, NULL, &program);
         }
         if (status == TUFF_SUCCESS)
             status = device->backend->program_run_call(program, 0, NULL);

@@ -5,6 +5,7 @@
  */
 #include "prove.h"
 #include "vk/vk_context.h"
+#include "vk/vk_pipeline.h"
 
 #include "check.h"
 #include "check_file.h"
@@ -227,6 +228,123 @@ static void test_a_cache_that_cannot_be_written_is_told_once(void **state)
     assert_int_equal(tuff__file_remove(tuff__env()->cache_dir), TUFF_SUCCESS);
 }
 
+/* -- a kernel that a driver refuses for one graph's sizes -----------------------------------------------------------
+ */
+
+static struct {
+    PFN_vkCreateComputePipelines honest;
+    const tuff__vk_device *device;
+    char shader[32]; /* "matmul_t0c": this one, and those whose names go on with '_' */
+    bool all;        /* of matmul's */
+    int warnings;
+} refusal;
+
+static bool is_refused(VkShaderModule module)
+{
+    const size_t length = strlen(refusal.shader);
+    for (size_t i = 0; i < tuff__shader_count; i++) {
+        const char *name = tuff__shaders[i].name;
+        if (refusal.device->shaders[i].module == module && !strncmp(name, "matmul", 6))
+            return refusal.all ||
+                   (!strncmp(name, refusal.shader, length) && (name[length] == '\0' || name[length] == '_'));
+    }
+    return false;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL refuse_pipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
+                                                       const VkComputePipelineCreateInfo *infos,
+                                                       const VkAllocationCallbacks *allocator, VkPipeline *pipelines)
+{
+    if (is_refused(infos[0].stage.module))
+        return VK_ERROR_INITIALIZATION_FAILED;
+    return refusal.honest(device, cache, count, infos, allocator, pipelines);
+}
+
+static void count_replacements(void *user, tuff_log_level level, const char *message)
+{
+    (void)user;
+    refusal.warnings +=
+        level == TUFF_LOG_WARNING && strstr(message, "runs in place of a faster") && strstr(message, refusal.shader);
+}
+
+/* Twice [rows, 3]·[3, 2] of ones. */
+static tuff_status multiply(tuff_device *device, int64_t rows)
+{
+    enum { MOST = 40 };
+    float ones[MOST * 3], product[MOST * 2] = {0};
+    for (size_t i = 0; i < MOST * 3; i++)
+        ones[i] = 1;
+    tuff_graph *graph = NULL;
+    assert_int_equal(tuff_graph_create(device, &graph), TUFF_SUCCESS);
+    const tuff_tensor a = tuff_graph_input(graph, "a", TUFF_F32, TUFF_SHAPE(rows, 3));
+    const tuff_tensor b = tuff_graph_input(graph, "b", TUFF_F32, TUFF_SHAPE(3, 2));
+    const tuff_matmul_info info = {0};
+    const tuff_tensor c = tuff_add(graph, tuff_matmul(graph, a, b, &info), tuff_matmul(graph, a, b, &info));
+    const tuff_status status = tuff_graph_compile(graph, &c, 1);
+    if (status == TUFF_SUCCESS) {
+        assert_int_equal(tuff_graph_write(graph, a, ones, (size_t)rows * 12), TUFF_SUCCESS);
+        assert_int_equal(tuff_graph_write(graph, b, ones, 24), TUFF_SUCCESS);
+        assert_int_equal(tuff_graph_run(graph), TUFF_SUCCESS);
+        assert_int_equal(tuff_graph_read(graph, c, product, (size_t)rows * 8), TUFF_SUCCESS);
+        for (int64_t i = 0; i < rows * 2; i++)
+            assert_true(product[i] == 6);
+    }
+    tuff_graph_destroy(graph);
+    return status;
+}
+
+/* A device that knows its rungs and has made no pipeline yet, whose driver refuses that rung's of matmul, or all. */
+static tuff_device *open_refusing(const char *rung, bool all)
+{
+    tuff_device *device = open_device();
+    tuff__vk_device *vk = tuff__vk_device_of(device);
+    refusal.device = vk;
+    refusal.honest = vk->table.vkCreateComputePipelines;
+    refusal.all = all;
+    refusal.warnings = 0;
+    snprintf(refusal.shader, sizeof refusal.shader, "matmul_%s", rung);
+    vk->table.vkCreateComputePipelines = refuse_pipelines;
+    return device;
+}
+
+/* The operator takes its next rung in that graph, which is told once, and keeps its own elsewhere. */
+static void test_a_refused_kernel_is_replaced(void **state)
+{
+    (void)state;
+    uint32_t again = 99;
+    const uint32_t chosen = choose_on_a_processor();
+    tuff_device *device = open_refusing(tuff__op_matmul.variants[chosen].name, false);
+    tuff_set_log(count_replacements, NULL);
+    assert_int_equal(multiply(device, 40), TUFF_SUCCESS);
+    assert_int_equal(multiply(device, 7), TUFF_SUCCESS);
+    tuff_set_log(NULL, NULL);
+    assert_int_equal(refusal.warnings, 1);
+    assert_int_equal(choose(device, &again), TUFF_SUCCESS);
+    assert_int_equal(again, chosen);
+    assert_int_equal(verdict_of("t0"), TUFF__VERDICT_SLOWER);
+    tuff_device_destroy(device);
+    assert_int_equal(verdict_of("t0c"), TUFF__VERDICT_PROVEN);
+}
+
+/* Where every rung is refused, or the caller insists on the one that is, the driver's answer is the error. */
+static void test_no_kernel_left(void **state)
+{
+    (void)state;
+    uint32_t chosen = 99;
+    tuff_device *device = open_device();
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    tuff_device_destroy(device);
+    const char *rung = tuff__op_matmul.variants[chosen].name;
+    for (int insisting = 0; insisting < 2; insisting++) {
+        device = open_refusing(rung, !insisting);
+        device->target.kernel_variant = insisting ? rung : NULL;
+        assert_int_equal(multiply(device, 40), TUFF_ERROR_FEATURE_NOT_PRESENT);
+        if (!strstr(tuff_last_error(), "refused the pipeline of shader 'matmul"))
+            fail_msg("'%s' does not tell what was refused", tuff_last_error());
+        tuff_device_destroy(device);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -236,6 +354,8 @@ int main(void)
         cmocka_unit_test_setup(test_believes_no_unsupported_rung, forget),
         cmocka_unit_test_setup(test_a_lost_device_is_remembered, forget),
         cmocka_unit_test_setup(test_no_memory_is_no_verdict, forget),
+        cmocka_unit_test_setup(test_a_refused_kernel_is_replaced, forget),
+        cmocka_unit_test_setup(test_no_kernel_left, forget),
         cmocka_unit_test_setup(test_a_cache_that_cannot_be_written_is_told_once, forget),
     };
     tuff_device *device = NULL;

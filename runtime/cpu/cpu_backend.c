@@ -71,9 +71,11 @@ static void cpu_program_destroy(tuff__program *program)
     tuff__free(program);
 }
 
-static tuff_status cpu_program_create(tuff_device *device, const tuff_op_call *calls, size_t count,
+static tuff_status cpu_program_create(tuff_device *device, const tuff_op_call *calls, size_t count, size_t *out_refused,
                                       tuff__program **out_program)
 {
+    if (out_refused)
+        *out_refused = count; /* a CPU runs them all */
     cpu_program *program = tuff__calloc(1, sizeof *program);
     tuff_op_call *copies = tuff__calloc(count + 1, sizeof *copies);
     if (!program || !copies) {

@@ -75,20 +75,39 @@ static tuff__vk_device *device_of(const vk_program *program)
 
 /* -- recording ---------------------------------------------------------------------------------------------------- */
 
-static tuff_status record_calls(vk_program *program)
+static tuff_status record_call(vk_program *program, const tuff_op_call *call)
+{
+    if (call->op->view)
+        return TUFF_SUCCESS;
+    if (!call->op->record)
+        return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s: this operator has no Vulkan kernel", call->op->name);
+    return call->op->record(call, &program->recorder);
+}
+
+/* Of the first dispatch whose pipeline could not be made; call_count where all were. */
+static size_t refused_call(const vk_program *program)
+{
+    for (size_t i = 0; i < program->recorder.count; i++)
+        if (program->recorder.dispatches[i].pipeline->result != VK_SUCCESS)
+            return (size_t)(program->recorder.dispatches[i].call - program->calls);
+    return program->call_count;
+}
+
+static tuff_status record_calls(vk_program *program, size_t *out_refused)
 {
     for (size_t i = 0; i < program->call_count; i++) {
-        const tuff_op_call *call = &program->calls[i];
         program->first_dispatch[i] = program->recorder.count;
-        if (call->op->view)
-            continue;
-        if (!call->op->record)
-            return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s: this operator has no Vulkan kernel", call->op->name);
-        TUFF_TRY(call->op->record(call, &program->recorder));
+        const tuff_status status = record_call(program, &program->calls[i]);
+        if (status == TUFF_ERROR_FEATURE_NOT_PRESENT)
+            *out_refused = i;
+        TUFF_TRY(status);
     }
     program->first_dispatch[program->call_count] = program->recorder.count;
     program->statistics.dispatch_count = (uint32_t)program->recorder.count;
-    return tuff__vk_recorder_finish(&program->recorder);
+    const tuff_status status = tuff__vk_recorder_finish(&program->recorder);
+    if (status == TUFF_ERROR_FEATURE_NOT_PRESENT)
+        *out_refused = refused_call(program);
+    return status;
 }
 
 /* The slower of arithmetic and memory, as the operator counts them, spread evenly over the call's dispatches. */
@@ -165,10 +184,10 @@ static tuff_status encode_batches(vk_program *program)
     return TUFF_SUCCESS;
 }
 
-static tuff_status build(vk_program *program)
+static tuff_status build(vk_program *program, size_t *out_refused)
 {
     TUFF_TRY(allocate_lists(program));
-    TUFF_TRY(record_calls(program));
+    TUFF_TRY(record_calls(program, out_refused));
     program->seconds = tuff__calloc(program->recorder.count + 1, sizeof *program->seconds);
     if (!program->seconds)
         return tuff__fail_memory("a program's estimates", program->recorder.count * sizeof *program->seconds);
@@ -182,9 +201,13 @@ static tuff_status build(vk_program *program)
     return TUFF_SUCCESS;
 }
 
-tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *calls, size_t count,
+tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *calls, size_t count, size_t *out_refused,
                                     tuff__program **out_program)
 {
+    size_t ignored;
+    if (!out_refused)
+        out_refused = &ignored;
+    *out_refused = count;
     vk_program *program = tuff__calloc(1, sizeof *program);
     if (!program)
         return tuff__fail_memory("a program", sizeof *program);
@@ -193,7 +216,7 @@ tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *cal
     program->call_count = count;
     program->recorder.device = tuff__vk_device_of(device);
     program->scale = program->recorder.device->time_scale;
-    const tuff_status status = build(program);
+    const tuff_status status = build(program, out_refused);
     if (status != TUFF_SUCCESS) {
         tuff__vk_program_destroy(&program->base);
         return status;

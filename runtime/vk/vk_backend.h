@@ -4,7 +4,7 @@
 
 #include "../op.h"
 
-tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *calls, size_t count,
+tuff_status tuff__vk_program_create(tuff_device *device, const tuff_op_call *calls, size_t count, size_t *out_refused,
                                     tuff__program **out_program);
 void tuff__vk_program_destroy(tuff__program *program);
 tuff_status tuff__vk_program_run(tuff__program *program);
