@@ -640,6 +640,39 @@ static void test_broken_models(void **state)
     check_model_refused("vocab.txt");
 }
 
+static void check_info(const char *weights, int missing)
+{
+    check_done(words("info %s", tuff__check_path("model")));
+    if (!strstr(said, words("\nweights           %s", weights)))
+        fail_msg("wanted weights '%s', said: %s", weights, said);
+    check_done(words("info %s --json", tuff__check_path("model")));
+    assert_non_null(strstr(said, words("\"missing_tensors\": %d,", missing)));
+}
+
+static void test_info(void **state)
+{
+    (void)state;
+    copy_model();
+    check_info("all there", 0);
+    /* a body's weights under a classifier's configuration */
+    assert_int_equal(tuff__file_copy(TUFF_TEST_DIR "/golden/models/tanh_head6_body/model.safetensors",
+                                     tuff__check_path("model/model.safetensors")),
+                     TUFF_SUCCESS);
+    char *config = read_text(TUFF_TEST_DIR "/golden/models/tanh_head6_body/config.json");
+    char *at = strstr(config, "\"BertModel\"");
+    assert_non_null(at);
+    char *edited = tuff__asprintf("%.*s\"BertForSequenceClassification\"%s", (int)(at - config), config, at + 11);
+    tuff__check_write_text(tuff__check_path("model/config.json"), edited);
+    tuff__free(edited);
+    tuff__free(config);
+    check_info("55 tensors of 57", 2);
+    tuff__check_write_text(tuff__check_path("model/model.safetensors"), "");
+    check_refused(words("info %s", tuff__check_path("model")), 1, "model.safetensors");
+    assert_string_equal(said, "");
+    assert_int_equal(tuff__file_remove(tuff__check_path("model/model.safetensors")), TUFF_SUCCESS);
+    check_info("none", 57);
+}
+
 /* -- tables and texts that are not in order ----------------------------------------------------------------------- */
 
 #define TRAIN_ARGUMENTS "--device cpu --max-steps 1 --per-device-train-batch-size 2 --task text-classification "
@@ -817,6 +850,7 @@ int main(void)
         cmocka_unit_test(test_train),
         cmocka_unit_test(test_options_that_cannot_apply),
         cmocka_unit_test(test_broken_models),
+        cmocka_unit_test(test_info),
         cmocka_unit_test(test_broken_tables),
         cmocka_unit_test(test_named_lines),
         cmocka_unit_test(test_devices),

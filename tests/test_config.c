@@ -99,6 +99,9 @@ static const char *changes(const tuff_model_config *config)
     CHANGE(strcmp(config->labels[0], b->labels[0]) != 0, "label %s; ", config->labels[0]);
     CHANGE(config->problem_type != b->problem_type, "problem_type %d; ", (int)config->problem_type);
     CHANGE(config->hidden_dropout_prob != b->hidden_dropout_prob, "hidden_dropout_prob; ");
+    CHANGE(config->initializer_range != b->initializer_range, "initializer_range; ");
+    CHANGE(config->attention_probs_dropout_prob != b->attention_probs_dropout_prob, "attention_probs_dropout_prob %g; ",
+           (double)config->attention_probs_dropout_prob);
     CHANGE(config->classifier_dropout != b->classifier_dropout, "classifier_dropout %g; ",
            (double)config->classifier_dropout);
     CHANGE(config->layer_norm_eps != b->layer_norm_eps, "layer_norm_eps %g; ", (double)config->layer_norm_eps);
@@ -137,6 +140,10 @@ static void test_variants(void **state)
         {NULL, "\"sbert_ce_default_activation_function\": \"torch.nn.modules.linear.Identity\", \"xla_device\": true",
          ""},
         {NULL, "\"sentence_transformers\": {\"version\": \"4.1.0\"}, \"eos_token_ids\": 0", ""},
+        {"hidden_act", NULL, ""},
+        {"hidden_dropout_prob", NULL, ""},
+        {"initializer_range", NULL, ""},
+        {"attention_probs_dropout_prob", NULL, "attention_probs_dropout_prob 0.1; "},
         {"hidden_act", "\"hidden_act\": \"gelu_python\"", ""},
         {"hidden_act", "\"hidden_act\": \"gelu_new\"", "hidden_act 2; "},
         {"hidden_act", "\"hidden_act\": \"gelu_pytorch_tanh\"", "hidden_act 2; "},
@@ -200,15 +207,14 @@ static void test_refused(void **state)
         {"intermediate_size", NULL, "'intermediate_size'"},
         {"max_position_embeddings", NULL, "'max_position_embeddings'"},
         {"type_vocab_size", NULL, "'type_vocab_size'"},
-        {"hidden_act", NULL, "'hidden_act'"},
+        {"hidden_act", "\"hidden_act\": null", "'hidden_act'"},
         {"hidden_act", "\"hidden_act\": \"mish\"", "'hidden_act'"},
-        {"hidden_dropout_prob", NULL, "'hidden_dropout_prob'"},
         {"hidden_dropout_prob", "\"hidden_dropout_prob\": 1",
          "'hidden_dropout_prob' is the number 1, wanted a number of at least 0 and below 1"},
         {"attention_probs_dropout_prob", "\"attention_probs_dropout_prob\": -0.1", "'attention_probs_dropout_prob'"},
         {"layer_norm_eps", "\"layer_norm_eps\": null", "'layer_norm_eps'"},
         {"layer_norm_eps", "\"layer_norm_eps\": 2", "wanted a number from 0 to 1"},
-        {"initializer_range", NULL, "'initializer_range'"},
+        {"initializer_range", "\"initializer_range\": -1", "'initializer_range'"},
         {"classifier_dropout", "\"classifier_dropout\": \"x\"", "'classifier_dropout'"},
         {"pad_token_id", "\"pad_token_id\": 100", "'pad_token_id'"},
         {NULL, "\"position_embedding_type\": \"relative_key\"", "'position_embedding_type'"},

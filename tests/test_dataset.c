@@ -143,7 +143,7 @@ static void test_json_lines(void **state)
     check(parse("{\"a\": true, \"b\": null}\n{\"b\": \"x\", \"a\": false, \"c\": [1]}", TUFF__TABLE_JSON_LINES),
           "a|b|c|\ntrue|(none)|(none)|\nfalse|x|(none)|");
     check(parse("{\"a\": 1, \"a\": \"last\"}", TUFF__TABLE_JSON_LINES), "a|\nlast|");
-    refuse("{\"a\": 1}\n{\"a\": }\n", TUFF__TABLE_JSON_LINES, "data: row at line 2: line 1, column 7: not valid JSON");
+    refuse("{\"a\": 1}\n{\"a\": }\n", TUFF__TABLE_JSON_LINES, "data: line 2, column 7: not valid JSON");
     refuse("{\"a\": 1}\n[1]\n", TUFF__TABLE_JSON_LINES, "data: line 2: is not a JSON object");
     refuse("{\"a\": 1} {\"a\": 2}\n", TUFF__TABLE_JSON_LINES, "text after the end of the JSON value");
     refuse("{\"a\": \"x\\u0000y\"}\n", TUFF__TABLE_JSON_LINES, "a NUL character");

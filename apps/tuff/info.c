@@ -2,6 +2,7 @@
 #include "args.h"
 
 #include "io/json.h"
+#include "model/model.h"
 #include "tuff/model.h"
 #include "tuff/tokenizer.h"
 
@@ -34,6 +35,7 @@ typedef struct facts {
     const tuff_model_config *config;
     const tuff_tokenizer *tokenizer; /* NULL: the folder has none that can be read */
     size_t model_max_length;         /* 0: the tokenizer sets none */
+    size_t missing;                  /* parameters that the folder has no weights for */
     uint32_t batch_size, length;
     tuff_memory_estimate inference, training;
 } facts;
@@ -52,6 +54,18 @@ static void print_labels(const tuff_model_config *config)
     puts(config->num_labels > SHOWN ? ", ..." : "");
 }
 
+static void print_weights(const facts *f)
+{
+    const size_t all = tuff_model_parameter_tensor_count(f->model);
+    if (f->missing == all)
+        puts("weights           none: training starts from random ones");
+    else if (f->missing)
+        printf("weights           %zu tensors of %zu, the others are newly initialised: train before you trust it\n",
+               all - f->missing, all);
+    else
+        puts("weights           all there");
+}
+
 static void print_facts(const facts *f)
 {
     const tuff_model_config *config = f->config;
@@ -61,6 +75,7 @@ static void print_facts(const facts *f)
            config->model_type);
     printf("parameters        %llu in %zu tensors\n", (unsigned long long)tuff_model_parameter_count(f->model),
            tuff_model_parameter_tensor_count(f->model));
+    print_weights(f);
     printf("dtype             %s in the configuration, float32 on the device\n",
            config->dtype ? config->dtype : "none");
     printf("layers            %lld of hidden_size %lld, %lld heads of %lld, intermediate_size %lld, %s\n",
@@ -122,6 +137,7 @@ static tuff_status print_json(const facts *f)
     write_config(&writer, f->config);
     tuff__json_put_count(&writer, "parameters", tuff_model_parameter_count(f->model));
     tuff__json_put_count(&writer, "tensors", tuff_model_parameter_tensor_count(f->model));
+    tuff__json_put_count(&writer, "missing_tensors", f->missing);
     if (tuff_model_get_head(f->model) == TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION) {
         tuff__json_key(&writer, "labels");
         tuff__json_begin_array(&writer);
@@ -142,8 +158,8 @@ static tuff_status print_json(const facts *f)
     return tuff__json_finish_line(&writer, stdout, "standard output");
 }
 
-static tuff_status print_model(const tuff_model *model, const tuff_tokenizer *tokenizer, int64_t batch_size,
-                               int64_t length, bool json)
+static tuff_status print_model(const char *dir, const tuff_model *model, const tuff_tokenizer *tokenizer,
+                               int64_t batch_size, int64_t length, bool json)
 {
     facts f = {
         .model = model,
@@ -155,6 +171,7 @@ static tuff_status print_model(const tuff_model *model, const tuff_tokenizer *to
     };
     if (length > f.config->max_position_embeddings)
         f.length = (uint32_t)f.config->max_position_embeddings;
+    TUFF_TRY(tuff__model_check_weights(model, dir, &f.missing));
     tuff_model_estimate_memory(model, f.batch_size, f.length, false, &f.inference);
     tuff_model_estimate_memory(model, f.batch_size, f.length, true, &f.training);
     if (json)
@@ -174,7 +191,7 @@ static tuff_status describe(const char *name, int64_t batch_size, int64_t length
     if (status == TUFF_SUCCESS) {
         if (tuff_tokenizer_load(dir, &tokenizer) != TUFF_SUCCESS)
             fprintf(stderr, "tuff: %s\n", tuff_last_error()); /* a model without a tokenizer is still a model */
-        status = print_model(model, tokenizer, batch_size, length, json);
+        status = print_model(dir, model, tokenizer, batch_size, length, json);
     }
     tuff_tokenizer_destroy(tokenizer);
     tuff_model_destroy(model);
@@ -199,8 +216,8 @@ int tuff__cmd_info(int argc, char **argv)
     tuff__args args = {
         .command = "info",
         .usage = "MODEL",
-        .summary = "Prints what a model folder holds: architecture, parameters, labels, tokenizer, and the memory that "
-                   "inference and training need. Nothing is allocated for it.",
+        .summary = "Prints what a model folder holds: architecture, parameters, whether its weights fit them, labels, "
+                   "tokenizer, and the memory that inference and training need. No weight is read for it.",
         .options = options,
         .min_positionals = 1,
         .max_positionals = 1,

@@ -310,11 +310,9 @@ static bool is_blank(const char *text, size_t length)
 
 static tuff_status add_json_line(tuff__table *table, const char *text, size_t length, size_t line)
 {
-    char name[512];
     tuff__json *json = NULL;
-    snprintf(name, sizeof name, "%s: row at line %zu", table->path, line);
-    const tuff__json_limits limits = {.max_values = 1000000, .max_depth = 32};
-    TUFF_TRY(tuff__json_parse(name, text, length, &limits, &json));
+    const tuff__json_limits limits = {.max_values = 1000000, .max_depth = 32, .first_line = line};
+    TUFF_TRY(tuff__json_parse(table->path, text, length, &limits, &json));
     const tuff_status status = add_object(table, json->root, line);
     tuff__json_destroy(json);
     return status;

@@ -57,12 +57,14 @@ static tuff__json_limits limits_or_default(const tuff__json_limits *limits)
         result.max_values = (size_t)8 << 20;
     if (result.max_depth == 0)
         result.max_depth = 100;
+    if (result.first_line == 0)
+        result.first_line = 1;
     return result;
 }
 
-static tuff_status fail_at(const char *name, const char *text, size_t offset, const char *what)
+static tuff_status fail_at(const char *name, const char *text, size_t first_line, size_t offset, const char *what)
 {
-    size_t line = 1, start = 0;
+    size_t line = first_line, start = 0;
     for (size_t i = 0; i < offset; i++)
         if (text[i] == '\n') {
             line++;
@@ -97,7 +99,7 @@ static tuff_status check_text(const char *name, const char *text, size_t size, c
                           size, limits->max_size);
     const size_t bad = tuff__utf8_check(text, size);
     if (bad < size)
-        return fail_at(name, text, bad, "not valid UTF-8");
+        return fail_at(name, text, limits->first_line, bad, "not valid UTF-8");
     size_t values = 1, depth = 0;
     for (size_t i = 0; i < size; i++) {
         const char *what = NULL;
@@ -125,14 +127,14 @@ static tuff_status check_text(const char *name, const char *text, size_t size, c
             break;
         }
         if (what)
-            return fail_at(name, text, i, what);
+            return fail_at(name, text, limits->first_line, i, what);
         if (values > limits->max_values)
-            return fail_at(name, text, i, "more values than are accepted");
+            return fail_at(name, text, limits->first_line, i, "more values than are accepted");
     }
     return TUFF_SUCCESS;
 }
 
-static tuff_status parse_text(tuff__json *json, const char *text, size_t size)
+static tuff_status parse_text(tuff__json *json, const char *text, size_t size, size_t first_line)
 {
     tuff__call_once(&hooks_once, install_hooks);
     const char *end = text;
@@ -146,10 +148,10 @@ static tuff_status parse_text(tuff__json *json, const char *text, size_t size)
     if (!root && parse_out_of_memory)
         return tuff__fail_memory(json->name, size);
     if (!root)
-        return fail_at(json->name, text, at < size ? at : size - 1, "not valid JSON");
+        return fail_at(json->name, text, first_line, at < size ? at : size - 1, "not valid JSON");
     for (; at < size; at++) /* cJSON itself looks for trailing text only where a NUL ends it, which a file has not */
         if (text[at] != ' ' && text[at] != '\t' && text[at] != '\r' && text[at] != '\n')
-            return fail_at(json->name, text, at, "text after the end of the JSON value");
+            return fail_at(json->name, text, first_line, at, "text after the end of the JSON value");
     return TUFF_SUCCESS;
 }
 
@@ -165,7 +167,8 @@ tuff_status tuff__json_parse(const char *name, const char *text, size_t size, co
     if (!json)
         return tuff__fail_memory(name, sizeof *json);
     json->name = tuff__strdup(name);
-    const tuff_status status = json->name ? parse_text(json, text, size) : tuff__fail_memory(name, strlen(name) + 1);
+    const tuff_status status =
+        json->name ? parse_text(json, text, size, bounds.first_line) : tuff__fail_memory(name, strlen(name) + 1);
     if (status != TUFF_SUCCESS) {
         tuff__json_destroy(json);
         return status;

@@ -21,6 +21,7 @@ typedef struct tuff__json_limits {
     size_t max_size;    /* bytes of text; 0: 256 MiB */
     size_t max_values;  /* numbers, strings, arrays, ... in all, which bounds the memory taken; 0: 8 million */
     uint32_t max_depth; /* arrays and objects within each other; 0: 100 */
+    size_t first_line;  /* the line of its file that the text begins in, for messages; 0: 1 */
 } tuff__json_limits;
 
 typedef struct tuff__json {

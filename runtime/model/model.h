@@ -88,6 +88,9 @@ tuff_status tuff__model_declare(tuff_model *model, const char *key, tuff_shape s
  * own labels, so a head of another size in the checkpoint is left out and newly initialised. */
 tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool relabelled, uint64_t seed);
 tuff_status tuff__model_random_weights(tuff_model *model, uint64_t seed);
+/* Holds the names, shapes and dtypes of dir's weights against the model, without reading one. *out_missing: how many
+ * parameters would be newly initialised, all of them where the folder has no weights. Errors: those of loading. */
+tuff_status tuff__model_check_weights(const tuff_model *model, const char *dir, size_t *out_missing);
 
 /* INVALID_FILE naming the first parameter that holds NaN or an infinity, which no training or device can make good. */
 tuff_status tuff__model_check_finite(const tuff_model *model);

@@ -227,8 +227,9 @@ static tuff_status read_activation(const tuff__json *json, tuff_activation *out_
         {"tanh", TUFF_ACTIVATION_TANH},
         {"relu", TUFF_ACTIVATION_RELU},
     };
-    const char *name;
-    TUFF_TRY(tuff__json_string(json, json->root, "hidden_act", &name));
+    const char *name = "gelu"; /* BertConfig's default */
+    if (tuff__json_find(json->root, "hidden_act"))
+        TUFF_TRY(tuff__json_string(json, json->root, "hidden_act", &name));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (strcmp(rows[i].name, name) == 0) {
             *out_activation = rows[i].activation;
@@ -239,12 +240,13 @@ static tuff_status read_activation(const tuff__json *json, tuff_activation *out_
                                  "one of gelu, gelu_new, gelu_pytorch_tanh, silu, tanh, relu");
 }
 
-/* A number in [0, max]. */
-static tuff_status read_number(const tuff__json *json, const char *key, double max, const char *wanted,
+/* A number in [0, max]; `fallback`, BertConfig's own default, where a folder leaves it out. */
+static tuff_status read_number(const tuff__json *json, const char *key, double fallback, double max, const char *wanted,
                                float *out_value)
 {
-    double value;
-    TUFF_TRY(tuff__json_number(json, json->root, key, &value));
+    double value = fallback;
+    if (tuff__json_find(json->root, key))
+        TUFF_TRY(tuff__json_number(json, json->root, key, &value));
     if (!(value >= 0 && value <= max))
         return tuff__json_fail_value(json, key, tuff__json_find(json->root, key), wanted);
     *out_value = (float)value;
@@ -254,17 +256,15 @@ static tuff_status read_number(const tuff__json *json, const char *key, double m
 /* A dropout of 1 would leave nothing. */
 static tuff_status read_dropout(const tuff__json *json, const char *key, float *out_value)
 {
-    return read_number(json, key, 1.0 - FLT_EPSILON, "a number of at least 0 and below 1", out_value);
+    return read_number(json, key, 0.1, 1.0 - FLT_EPSILON, "a number of at least 0 and below 1", out_value);
 }
 
 static tuff_status read_numbers(const tuff__json *json, tuff_model_config *fields)
 {
     TUFF_TRY(read_dropout(json, "hidden_dropout_prob", &fields->hidden_dropout_prob));
     TUFF_TRY(read_dropout(json, "attention_probs_dropout_prob", &fields->attention_probs_dropout_prob));
-    fields->layer_norm_eps = 1e-12f; /* BertConfig's own default, which early folders leave out */
-    if (tuff__json_find(json->root, "layer_norm_eps"))
-        TUFF_TRY(read_number(json, "layer_norm_eps", 1, "a number from 0 to 1", &fields->layer_norm_eps));
-    TUFF_TRY(read_number(json, "initializer_range", 100, "a number from 0 to 100", &fields->initializer_range));
+    TUFF_TRY(read_number(json, "layer_norm_eps", 1e-12, 1, "a number from 0 to 1", &fields->layer_norm_eps));
+    TUFF_TRY(read_number(json, "initializer_range", 0.02, 100, "a number from 0 to 100", &fields->initializer_range));
     const cJSON *dropout = tuff__json_find(json->root, "classifier_dropout");
     fields->classifier_dropout = fields->hidden_dropout_prob;
     if (dropout && !cJSON_IsNull(dropout))

@@ -227,26 +227,56 @@ static tuff_status load_all(tuff_model *model, const tuff__safetensors_entry *co
     return TUFF_SUCCESS;
 }
 
+/* A checkpoint held against a model: sources[i] is where parameter i comes from, NULL for one the checkpoint lacks. */
+typedef struct match {
+    tuff__checkpoint *checkpoint;
+    const tuff__safetensors_entry **sources;
+    name_list unexpected;
+} match;
+
+static tuff_status match_open(const tuff_model *model, const char *dir, bool relabelled, match *m)
+{
+    TUFF_TRY(tuff__checkpoint_open(dir, &m->checkpoint));
+    m->sources = tuff__calloc(model->parameter_count, sizeof *m->sources);
+    if (!m->sources)
+        return tuff__fail_memory("parameters", model->parameter_count * sizeof *m->sources);
+    TUFF_TRY(match_entries(model, m->checkpoint, m->sources, &m->unexpected));
+    return check_sources(model, m->checkpoint, m->sources, relabelled);
+}
+
+static void match_close(match *m)
+{
+    tuff__free((void *)m->sources);
+    tuff__checkpoint_destroy(m->checkpoint);
+}
+
 tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool relabelled, uint64_t seed)
 {
-    tuff__checkpoint *checkpoint = NULL;
-    name_list fresh = {0}, kept = {0}, unexpected = {0};
-    TUFF_TRY(tuff__checkpoint_open(dir, &checkpoint));
-    const tuff__safetensors_entry **sources = tuff__calloc(model->parameter_count, sizeof *sources);
-    tuff_status status = sources ? match_entries(model, checkpoint, sources, &unexpected)
-                                 : tuff__fail_memory("parameters", model->parameter_count * sizeof *sources);
+    match m = {0};
+    name_list fresh = {0}, kept = {0};
+    tuff_status status = match_open(model, dir, relabelled, &m);
     if (status == TUFF_SUCCESS)
-        status = check_sources(model, checkpoint, sources, relabelled);
-    if (status == TUFF_SUCCESS)
-        status = load_all(model, sources, seed, &fresh, &kept);
+        status = load_all(model, m.sources, seed, &fresh, &kept);
     if (status == TUFF_SUCCESS) {
-        name_list_warn(&unexpected, dir, "left out, as this model has no place for them");
+        name_list_warn(&m.unexpected, dir, "left out, as this model has no place for them");
         name_list_warn(&fresh, dir, "not in the checkpoint, newly initialised (train the model before you trust it)");
         if (relabelled)
             name_list_warn(&kept, dir, "kept as they are under other labels, of which there are as many");
     }
-    tuff__free((void *)sources);
-    tuff__checkpoint_destroy(checkpoint);
+    match_close(&m);
+    return status;
+}
+
+tuff_status tuff__model_check_weights(const tuff_model *model, const char *dir, size_t *out_missing)
+{
+    match m = {0};
+    *out_missing = model->parameter_count;
+    if (!tuff__checkpoint_has_weights(dir))
+        return TUFF_SUCCESS;
+    const tuff_status status = match_open(model, dir, false, &m);
+    for (size_t i = 0; i < model->parameter_count && status == TUFF_SUCCESS; i++)
+        *out_missing -= m.sources[i] != NULL;
+    match_close(&m);
     return status;
 }
 
