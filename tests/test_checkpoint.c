@@ -286,6 +286,25 @@ static void test_links_are_carried_as_links(void **state)
     tuff__check_content(tuff__check_path("linked/loop/loop/config.json"), "second");
 }
 
+static void count_left(void *user, tuff_log_level level, const char *message)
+{
+    *(int *)user += level == TUFF_LOG_WARNING && strstr(message, "remove") && strstr(message, "killed.tmp-1");
+}
+
+static void test_what_a_killed_run_left_is_told(void **state)
+{
+    (void)state;
+    int warnings = 0;
+    tuff_set_log(count_left, &warnings);
+    save_folder(tuff__check_path("killed"), "first");
+    assert_int_equal(warnings, 0);
+    assert_int_equal(tuff__directory_create(tuff__check_path("killed.tmp-1")), TUFF_SUCCESS);
+    save_folder(tuff__check_path("killed"), "second");
+    tuff_set_log(NULL, NULL);
+    assert_int_equal(warnings, 1);
+    assert_true(tuff__is_directory(tuff__check_path("killed.tmp-1")));
+}
+
 static void test_abandoned_save_leaves_nothing(void **state)
 {
     (void)state;
@@ -387,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_save_by_other_names),
         cmocka_unit_test(test_failed_renaming_keeps_the_new_folder),
         cmocka_unit_test(test_links_are_carried_as_links),
+        cmocka_unit_test(test_what_a_killed_run_left_is_told),
         cmocka_unit_test(test_abandoned_save_leaves_nothing),
         cmocka_unit_test(test_save_refuses_foreign_folders),
         cmocka_unit_test(test_failed_file_keeps_the_old_folder),
