@@ -38,6 +38,16 @@ static tuff__node *sole_product(const tuff_graph *graph, const uint32_t *readers
     return node->op == TUFF__OP_MATMUL && !node->dropped && !has_residual ? node : NULL;
 }
 
+/* Whether the product may read its inputs as late as `node` runs, and while `node` writes. */
+static bool may_move(const tuff_graph *graph, const tuff__node *product, const tuff__node *node)
+{
+    for (uint32_t i = 0; i < product->input_count; i++)
+        if (product->inputs[i] && tuff__graph_changes(graph, (size_t)(product - graph->nodes) + 1,
+                                                      (size_t)(node - graph->nodes), product->inputs[i]))
+            return false;
+    return true;
+}
+
 /* Turns `node` into `product` with another epilogue: it runs where the node ran, so that all it reads is there. */
 static bool absorb(tuff_graph *graph, tuff__node *node, tuff__node *product, tuff_activation activation,
                    uint32_t residual)
@@ -63,7 +73,8 @@ static bool absorb(tuff_graph *graph, tuff__node *node, tuff__node *product, tuf
 static void fuse_activation(tuff_graph *graph, const uint32_t *readers, tuff__node *node)
 {
     tuff__node *product = sole_product(graph, readers, node->inputs[0]);
-    if (product && ((const tuff__matmul_params *)product->params)->activation == TUFF_ACTIVATION_NONE)
+    if (product && ((const tuff__matmul_params *)product->params)->activation == TUFF_ACTIVATION_NONE &&
+        may_move(graph, product, node))
         absorb(graph, node, product, activation_of(node->op), 0);
 }
 
@@ -74,7 +85,7 @@ static void fuse_residual(tuff_graph *graph, const uint32_t *readers, tuff__node
         const uint32_t other = node->inputs[1 - i];
         tuff__node *product = sole_product(graph, readers, node->inputs[i]);
         if (product && other != node->inputs[i] && tuff__shape_equal(shape, &graph->values[other].shape) &&
-            tuff__shape_equal(shape, &graph->values[node->inputs[i]].shape) &&
+            tuff__shape_equal(shape, &graph->values[node->inputs[i]].shape) && may_move(graph, product, node) &&
             absorb(graph, node, product, TUFF_ACTIVATION_NONE, other))
             return;
     }

@@ -108,9 +108,15 @@ tuff_tensor tuff_graph_input(tuff_graph *graph, const char *name, tuff_dtype dty
     return add_named(graph, name, (tuff__value){.dtype = dtype, .shape = shape, .kind = TUFF__VALUE_INPUT});
 }
 
-/* Whether `size` bytes from `offset` lie aligned within the buffer; reports when not. */
+/* Whether `size` bytes from `offset` lie aligned within a buffer of the graph's device; reports when not. */
 static bool check_range(tuff_graph *graph, const char *name, const tuff_buffer *buffer, uint64_t offset, uint64_t size)
 {
+    if (buffer && buffer->device != graph->device) {
+        tuff__graph_set_error(
+            graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: '%s' is in a buffer of '%s', the graph is for '%s'",
+                              name ? name : "", buffer->device->properties.name, graph->device->properties.name));
+        return false;
+    }
     if (buffer && offset % TUFF__ALIGNMENT == 0 && offset <= buffer->size && size <= buffer->size - offset)
         return true;
     tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
@@ -135,18 +141,20 @@ tuff_tensor tuff_graph_external(tuff_graph *graph, const char *name, tuff_dtype 
 tuff_tensor tuff_graph_bind(tuff_graph *graph, tuff_tensor tensor, tuff_buffer *buffer, uint64_t offset)
 {
     const tuff__value *value = tuff__graph_value(graph, tensor);
+    if (!value)
+        tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: the tensor to bind is none"));
     if (!value || !check_range(graph, "bound tensor", buffer, offset, tuff__value_size(value)))
         return (tuff_tensor){0};
-    const uint32_t root = value->root;
+    tuff__value *root = &graph->values[value->root];
+    const tuff__slice slice = {.buffer = buffer, .offset = offset, .size = tuff__value_size(value)};
     /* Only memory that nobody else has claimed, and that this tensor fills, can be moved. */
-    if (graph->values[root].kind != TUFF__VALUE_INTERMEDIATE ||
-        tuff__value_size(&graph->values[root]) != tuff__value_size(value)) {
+    if (root->kind != TUFF__VALUE_INTERMEDIATE || tuff__value_size(root) != slice.size ||
+        tuff__graph_collides(graph, value->root, &slice)) {
         tensor = tuff_copy(graph, tensor);
         return tensor.id ? tuff_graph_bind(graph, tensor, buffer, offset) : tensor;
     }
-    graph->values[root].kind = TUFF__VALUE_EXTERNAL;
-    graph->values[root].slice =
-        (tuff__slice){.buffer = buffer, .offset = offset, .size = tuff__value_size(&graph->values[root])};
+    root->kind = TUFF__VALUE_EXTERNAL;
+    root->slice = slice;
     return tensor;
 }
 

@@ -1,5 +1,5 @@
 /* graph.h (internal): what a graph holds, shared by graph.c (records), tape.c (differentiates), fuse.c (rewrites),
- * plan.c (places) and walk.c (walks). */
+ * overlap.c (what shares memory), plan.c (places) and walk.c (walks). */
 #ifndef TUFF_RUNTIME_GRAPH_H
 #define TUFF_RUNTIME_GRAPH_H
 
@@ -68,6 +68,15 @@ static inline uint64_t tuff__value_size(const tuff__value *value)
 {
     return (uint64_t)tuff_shape_count(&value->shape) * tuff__dtype_size(value->dtype);
 }
+
+/* overlap.c. Whether two ranges share a byte. */
+bool tuff__slices_overlap(const tuff__slice *a, const tuff__slice *b);
+/* Whether one of the nodes first to last writes where `value` lies, other than the value itself: who reads it after them
+ * finds something else there. */
+bool tuff__graph_changes(const tuff_graph *graph, size_t first, size_t last, uint32_t value);
+/* Whether `root`, a node's result, must not be written to `slice`: the node reads or writes something else there, or one
+ * that reads `root` writes there. No kernel stores where it loads from. */
+bool tuff__graph_collides(const tuff_graph *graph, uint32_t root, const tuff__slice *slice);
 
 /* plan.c: marks the nodes that neither an output nor external memory needs. */
 tuff_status tuff__graph_drop_unneeded(tuff_graph *graph);

@@ -75,11 +75,6 @@ tuff_status tuff__graph_drop_unneeded(tuff_graph *graph)
 
 /* -- levels ------------------------------------------------------------------------------------------------------- */
 
-static bool overlap(const tuff__slice *a, const tuff__slice *b)
-{
-    return a->buffer == b->buffer && a->offset < b->offset + b->size && b->offset < a->offset + a->size;
-}
-
 /* Raises *level above every earlier access of `root` that this one must wait for. */
 static void wait_for(const planner *p, uint32_t root, bool write, uint32_t *level)
 {
@@ -99,7 +94,7 @@ static void wait_for_memory(const planner *p, uint32_t root, bool write, uint32_
         return;
     }
     for (size_t i = 0; i < p->external_count; i++)
-        if (overlap(&value->slice, &p->graph->values[p->externals[i]].slice))
+        if (tuff__slices_overlap(&value->slice, &p->graph->values[p->externals[i]].slice))
             wait_for(p, p->externals[i], write, level);
 }
 

@@ -16,8 +16,7 @@ typedef struct tape {
 static void mark_reached(tape *t, const tuff_tensor *wrt, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (wrt[i].id < t->value_count)
-            t->reached[wrt[i].id] = true;
+        t->reached[wrt[i].id] = true;
     for (size_t n = 0; n < t->node_count; n++) {
         const tuff__node *node = &t->graph->nodes[n];
         bool reached = false;
@@ -56,6 +55,25 @@ static tuff__gradient describe(const tape *t, const tuff__node *node)
     return g;
 }
 
+/* What the gradient of a node reads must be what the node has read or written: a write into a caller's buffer in
+ * between has changed it, and the gradient would be taken at another point. */
+static void check_unchanged(tape *t, size_t index, size_t first_new)
+{
+    tuff_graph *graph = t->graph;
+    for (size_t n = first_new; n < graph->node_count && !graph->error; n++)
+        for (uint32_t i = 0; i < graph->nodes[n].input_count; i++) {
+            const uint32_t id = graph->nodes[n].inputs[i];
+            if (!id || id >= t->value_count || !tuff__graph_changes(graph, index + 1, t->node_count - 1, id))
+                continue;
+            tuff__graph_set_error(graph,
+                                  tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
+                                             "%s (%s): its gradient needs a tensor that was overwritten since, in "
+                                             "a buffer that a later result is bound to",
+                                             tuff__op_desc(graph->nodes[index].op)->name, graph->nodes[index].label));
+            return;
+        }
+}
+
 static void differentiate(tape *t, size_t index)
 {
     const tuff__node node = t->graph->nodes[index];
@@ -73,9 +91,11 @@ static void differentiate(tape *t, size_t index)
             t->graph, tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s (%s): has no gradient", op->name, node.label));
         return;
     }
+    const size_t first_new = t->graph->node_count;
     tuff_graph_scope_push(t->graph, "backward");
     op->backward(&g);
     tuff_graph_scope_pop(t->graph);
+    check_unchanged(t, index, first_new);
     for (uint32_t i = 0; i < g.input_count; i++)
         if (g.wanted[i])
             accumulate(t, node.inputs[i], g.input_grads[i]);
@@ -94,7 +114,7 @@ static void run_tape(tape *t, tuff_tensor loss, const tuff_tensor *wrt, size_t c
     }
     memcpy(t->graph->scope, scope, sizeof scope);
     for (size_t i = 0; i < count; i++) {
-        const tuff_tensor gradient = wrt[i].id < t->value_count ? t->gradients[wrt[i].id] : (tuff_tensor){0};
+        const tuff_tensor gradient = t->gradients[wrt[i].id];
         out_gradients[i] = gradient.id ? gradient : tuff_full(t->graph, tuff_tensor_shape(t->graph, wrt[i]), 0.0F);
     }
 }
@@ -109,6 +129,12 @@ void tuff_graph_backward(tuff_graph *graph, tuff_tensor loss, const tuff_tensor 
             graph, tuff__fail(TUFF_ERROR_SHAPE_MISMATCH, "graph: backward wants a scalar f32 loss of shape [1]"));
         return;
     }
+    for (size_t i = 0; i < count; i++)
+        if (!tuff__graph_value(graph, wrt[i])) {
+            tuff__graph_set_error(
+                graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: backward: tensor %zu of wrt is none", i));
+            return;
+        }
     tape t = {
         .graph = graph,
         .value_count = graph->value_count,

@@ -192,6 +192,65 @@ static void values_are_bound_to_buffers(void **state)
     tuff_buffer_destroy(buffer);
 }
 
+/* The product's gradient for w needs x as it was; PyTorch refuses this too. */
+static void a_gradient_of_what_was_overwritten_is_refused(void **state)
+{
+    (void)state;
+    tuff_buffer *buffer = NULL;
+    assert_int_equal(tuff_buffer_create(device, 256, &buffer), TUFF_SUCCESS);
+    for (int overwritten = 0; overwritten < 2; overwritten++) {
+        tuff_graph *graph = new_graph();
+        tuff_graph_scope_push(graph, "layer.1");
+        const tuff_tensor x = tuff_graph_external(graph, "x", TUFF_F32, TUFF_SHAPE(1, 1), buffer, 0);
+        const tuff_tensor w = tuff_graph_input(graph, "w", TUFF_F32, TUFF_SHAPE(1, 1));
+        const tuff_tensor y = tuff_matmul(graph, x, w, NULL);
+        if (overwritten)
+            tuff_graph_bind(graph, tuff_scale(graph, x, 2), buffer, 0);
+        tuff_tensor gradient;
+        tuff_graph_backward(graph, tuff_reshape(graph, y, TUFF_SHAPE(1)), &w, 1, &gradient);
+        if (overwritten) {
+            assert_int_equal(tuff_graph_compile(graph, &gradient, 1), TUFF_ERROR_INVALID_ARGUMENT);
+            assert_non_null(
+                strstr(tuff_last_error(), "matmul (layer.1): its gradient needs a tensor that was overwritten"));
+        } else {
+            assert_int_equal(tuff_graph_compile(graph, &gradient, 1), TUFF_SUCCESS);
+        }
+        tuff_graph_destroy(graph);
+    }
+    tuff_buffer_destroy(buffer);
+}
+
+/* What would be an error later, or be forgotten, is the graph's first error. */
+static void none_is_refused_where_it_is_named(void **state)
+{
+    (void)state;
+    tuff_buffer *buffer = NULL, *foreign = NULL;
+    tuff_device *other = NULL;
+    assert_int_equal(tuff_buffer_create(device, 256, &buffer), TUFF_SUCCESS);
+    assert_int_equal(tuff_device_create(&(tuff_device_create_info){.device = "cpu"}, &other), TUFF_SUCCESS);
+    assert_int_equal(tuff_buffer_create(other, 256, &foreign), TUFF_SUCCESS);
+    static const char *const words[] = {"the tensor to bind is none", "tensor 1 of wrt is none",
+                                        "'x' is in a buffer of"};
+    for (size_t i = 0; i < 3; i++) {
+        tuff_graph *graph = new_graph();
+        const tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(1)), y = tuff_scale(graph, x, 2);
+        tuff_tensor gradients[2];
+        if (i == 0)
+            tuff_graph_bind(graph, (tuff_tensor){99}, buffer, 0);
+        if (i == 1)
+            tuff_graph_backward(graph, y, (tuff_tensor[]){x, {0}}, 2, gradients);
+        if (i == 2)
+            tuff_graph_external(graph, "x", TUFF_F32, TUFF_SHAPE(1), foreign, 0);
+        assert_int_equal(tuff_graph_compile(graph, &y, 1), TUFF_ERROR_INVALID_ARGUMENT);
+        if (!strstr(tuff_last_error(), words[i]))
+            fail_msg("'%s' does not say '%s'", tuff_last_error(), words[i]);
+        tuff_graph_destroy(graph);
+    }
+    tuff_buffer_destroy(foreign);
+    tuff_device_destroy(other);
+    tuff_buffer_destroy(buffer);
+}
+
 static void what_nobody_reads_has_no_memory(void **state)
 {
     (void)state;
@@ -329,6 +388,8 @@ int main(void)
         cmocka_unit_test(unneeded_nodes_are_dropped),
         cmocka_unit_test(values_are_bound_to_buffers),
         cmocka_unit_test(what_nobody_reads_has_no_memory),
+        cmocka_unit_test(a_gradient_of_what_was_overwritten_is_refused),
+        cmocka_unit_test(none_is_refused_where_it_is_named),
         cmocka_unit_test(a_graph_is_compiled_once),
         cmocka_unit_test(living_values_share_no_memory),
         cmocka_unit_test(every_call_follows_what_it_waits_for),

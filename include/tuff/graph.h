@@ -47,8 +47,10 @@ TUFF_API tuff_tensor tuff_graph_input(tuff_graph *graph, const char *name, tuff_
 /* Lives in `buffer` (borrowed) from byte `offset`, a multiple of 256. */
 TUFF_API tuff_tensor tuff_graph_external(tuff_graph *graph, const char *name, tuff_dtype dtype, tuff_shape shape,
                                          tuff_buffer *buffer, uint64_t offset);
-/* Makes the operator that produces `tensor` write it into `buffer` (borrowed) from byte `offset`, a multiple of 256; a
- * copy is appended where that cannot be done in place. Returns the tensor that lives there. */
+/* Makes the operator that produces `tensor` write it into `buffer` (borrowed) from byte `offset`, a multiple of 256.
+ * Where that is not possible a copy is appended: where the tensor lives elsewhere already, or its operator, or one that
+ * reads it, uses that memory. Operators recorded after the one that writes read the new content through every tensor
+ * there. Returns the tensor that lives there. */
 TUFF_API tuff_tensor tuff_graph_bind(tuff_graph *graph, tuff_tensor tensor, tuff_buffer *buffer, uint64_t offset);
 
 /* Names the operators that follow, for verification and dumps: "bert.encoder.layer.0". Scopes nest with '.'. */
