@@ -37,8 +37,18 @@ typedef struct tuff__node {
     uint32_t level, variant; /* of the kernel ladder */
 } tuff__node;
 
+/* Memory for activations in which several graphs of one device take turns: what a run leaves there is gone with the
+ * next run of another graph. */
+typedef struct tuff__shared_arenas {
+    tuff_buffer **buffers;
+    size_t count, capacity;
+    void (*give_back)(void *user); /* destroys the graphs that use it, because a buffer makes way for a larger one */
+    void *user;
+} tuff__shared_arenas;
+
 struct tuff_graph {
     tuff_device *device;
+    tuff__shared_arenas *shared_arenas; /* set before compiling; NULL: activations of its own */
     tuff__arena arena;
     tuff__value *values; /* values[0] stands for "none" */
     size_t value_count, value_capacity;
@@ -71,11 +81,11 @@ static inline uint64_t tuff__value_size(const tuff__value *value)
 
 /* overlap.c. Whether two ranges share a byte. */
 bool tuff__slices_overlap(const tuff__slice *a, const tuff__slice *b);
-/* Whether one of the nodes first to last writes where `value` lies, other than the value itself: who reads it after them
- * finds something else there. */
+/* Whether one of the nodes first to last writes where `value` lies, other than the value itself: who reads it after
+ * them finds something else there. */
 bool tuff__graph_changes(const tuff_graph *graph, size_t first, size_t last, uint32_t value);
-/* Whether `root`, a node's result, must not be written to `slice`: the node reads or writes something else there, or one
- * that reads `root` writes there. No kernel stores where it loads from. */
+/* Whether `root`, a node's result, must not be written to `slice`: the node reads or writes something else there, or
+ * one that reads `root` writes there. No kernel stores where it loads from. */
 bool tuff__graph_collides(const tuff_graph *graph, uint32_t root, const tuff__slice *slice);
 
 /* plan.c: marks the nodes that neither an output nor external memory needs. */
@@ -88,6 +98,8 @@ void tuff__graph_fuse(tuff_graph *graph);
 tuff_status tuff__graph_plan(tuff_graph *graph);
 /* Gives back what tuff__graph_plan made, all or a part: it may be called again. */
 void tuff__graph_unplan(tuff_graph *graph);
+/* plan.c. After the graphs that use them. */
+void tuff__shared_arenas_destroy(tuff__shared_arenas *arenas);
 
 /* One run of the program, timed; tuff_graph_run without TUFF_CHECK. */
 tuff_status tuff__graph_replay(tuff_graph *graph);

@@ -368,15 +368,56 @@ static tuff_status place_items(planner *p)
 
 /* -- memory and calls --------------------------------------------------------------------------------------------- */
 
+void tuff__shared_arenas_destroy(tuff__shared_arenas *arenas)
+{
+    for (size_t i = 0; i < arenas->count; i++)
+        tuff_buffer_destroy(arenas->buffers[i]);
+    tuff__free(arenas->buffers);
+}
+
+static bool is_shared(const tuff_graph *graph, const tuff_buffer *buffer)
+{
+    for (size_t i = 0; graph->shared_arenas && i < graph->shared_arenas->count; i++)
+        if (graph->shared_arenas->buffers[i] == buffer)
+            return true;
+    return false;
+}
+
+/* The shared buffer number `index`, of `size` bytes at least. */
+static tuff_status take_shared(tuff_graph *graph, size_t index, uint64_t size, tuff_buffer **out_buffer)
+{
+    tuff__shared_arenas *shared = graph->shared_arenas;
+    if (index == shared->count) {
+        TUFF_TRY(tuff__grow((void **)&shared->buffers, &shared->capacity, shared->count, sizeof(tuff_buffer *),
+                            "graph plan"));
+        shared->buffers[shared->count++] = NULL;
+    }
+    tuff_buffer **buffer = &shared->buffers[index];
+    if (*buffer && (*buffer)->size < size) {
+        shared->give_back(shared->user);
+        tuff_buffer_destroy(*buffer);
+        *buffer = NULL;
+    }
+    if (!*buffer)
+        TUFF_TRY(graph->device->backend->buffer_create(graph->device, size, TUFF__MEMORY_DEVICE, buffer));
+    *out_buffer = *buffer;
+    return TUFF_SUCCESS;
+}
+
 static tuff_status create_arenas(planner *p)
 {
     tuff_graph *graph = p->graph;
     graph->buffers = tuff__calloc(p->arena_count + 1, sizeof(tuff_buffer *));
     if (!graph->buffers)
         return tuff__fail_memory("graph plan", p->arena_count * sizeof(tuff_buffer *));
+    size_t shared = 0;
     for (size_t i = 0; i < p->arena_count; i++) {
-        TUFF_TRY(graph->device->backend->buffer_create(graph->device, p->arenas[i].size, p->arenas[i].memory,
-                                                       &graph->buffers[i]));
+        const plan_arena *arena = &p->arenas[i];
+        if (graph->shared_arenas && arena->memory == TUFF__MEMORY_DEVICE)
+            TUFF_TRY(take_shared(graph, shared++, arena->size, &graph->buffers[i]));
+        else
+            TUFF_TRY(
+                graph->device->backend->buffer_create(graph->device, arena->size, arena->memory, &graph->buffers[i]));
         graph->buffer_count = i + 1;
     }
     return TUFF_SUCCESS;
@@ -447,7 +488,8 @@ static tuff_status plan(planner *p)
 void tuff__graph_unplan(tuff_graph *graph)
 {
     for (size_t i = 0; i < graph->buffer_count; i++)
-        tuff_buffer_destroy(graph->buffers[i]);
+        if (!is_shared(graph, graph->buffers[i]))
+            tuff_buffer_destroy(graph->buffers[i]);
     tuff__free(graph->buffers);
     tuff__free(graph->calls);
     tuff__free(graph->call_nodes);

@@ -192,6 +192,66 @@ static void values_are_bound_to_buffers(void **state)
     tuff_buffer_destroy(buffer);
 }
 
+/* y = gelu(2x) + 2x over `count` elements, of which two values live in shared memory. */
+typedef struct turn {
+    tuff_graph *graph;
+    tuff_tensor x, y;
+} turn;
+
+static turn new_turn(tuff__shared_arenas *arenas, int64_t count)
+{
+    turn t = {.graph = new_graph()};
+    t.graph->shared_arenas = arenas;
+    t.x = tuff_graph_input(t.graph, "x", TUFF_F32, TUFF_SHAPE(count));
+    const tuff_tensor doubled = tuff_scale(t.graph, t.x, 2);
+    t.y = tuff_add(t.graph, tuff_gelu(t.graph, doubled), doubled);
+    assert_int_equal(tuff_graph_compile(t.graph, &t.y, 1), TUFF_SUCCESS);
+    return t;
+}
+
+static void check_turn(const turn *t, int64_t count)
+{
+    float numbers[4096];
+    const size_t size = (size_t)count * sizeof *numbers;
+    for (int64_t i = 0; i < count; i++)
+        numbers[i] = 5;
+    assert_int_equal(tuff_graph_write(t->graph, t->x, numbers, size), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_run(t->graph), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_read(t->graph, t->y, numbers, size), TUFF_SUCCESS);
+    for (int64_t i = 0; i < count; i++)
+        assert_true(numbers[i] == 20);
+}
+
+static void give_back(void *user)
+{
+    turn *t = user;
+    assert_non_null(t->graph);
+    tuff_graph_destroy(t->graph);
+    t->graph = NULL;
+}
+
+static void graphs_take_turns_in_shared_memory(void **state)
+{
+    (void)state;
+    turn small;
+    tuff__shared_arenas arenas = {.give_back = give_back, .user = &small};
+    small = new_turn(&arenas, 100);
+    check_turn(&small, 100);
+    turn large = new_turn(&arenas, 4096);
+    assert_null(small.graph); /* its memory made way */
+    turn middle = new_turn(&arenas, 1000);
+    for (int i = 0; i < 2; i++) {
+        check_turn(&large, 4096);
+        check_turn(&middle, 1000);
+    }
+    assert_int_equal(arenas.count, 1);
+    assert_true(arenas.buffers[0]->size >= 4096 * sizeof(float) && arenas.buffers[0]->size < 3 * 4096 * sizeof(float));
+    tuff_graph_destroy(middle.graph);
+    check_turn(&large, 4096);
+    tuff_graph_destroy(large.graph);
+    tuff__shared_arenas_destroy(&arenas);
+}
+
 /* The product's gradient for w needs x as it was; PyTorch refuses this too. */
 static void a_gradient_of_what_was_overwritten_is_refused(void **state)
 {
@@ -388,6 +448,7 @@ int main(void)
         cmocka_unit_test(unneeded_nodes_are_dropped),
         cmocka_unit_test(values_are_bound_to_buffers),
         cmocka_unit_test(what_nobody_reads_has_no_memory),
+        cmocka_unit_test(graphs_take_turns_in_shared_memory),
         cmocka_unit_test(a_gradient_of_what_was_overwritten_is_refused),
         cmocka_unit_test(none_is_refused_where_it_is_named),
         cmocka_unit_test(a_graph_is_compiled_once),

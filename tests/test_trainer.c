@@ -367,6 +367,9 @@ static void test_refused_batches(void **state)
                        TUFF_ERROR_INVALID_ARGUMENT, "adam_beta2 is 1.5");
     assert_null(trainer);
     tuff_model_destroy(model);
+    assert_int_equal(tuff_model_describe(GOLDEN "/initial", &model), TUFF_SUCCESS);
+    tuff__check_failed(tuff_trainer_create(model, &info, &trainer), TUFF_ERROR_INVALID_ARGUMENT, "described only");
+    tuff_model_destroy(model);
 }
 
 /* A weight that is no number is the file's fault, neither the learning rate's nor the device's. */

@@ -34,8 +34,7 @@ typedef struct step_graph {
     tuff_tensor logits, loss, norm;
 } step_graph;
 
-/* Each graph owns its activations, so of the many shapes only the latest are kept; making
- * one again takes milliseconds. */
+/* Of the many shapes only the latest are kept; making one again takes milliseconds. */
 enum { GRAPH_LIMIT = 12 };
 
 struct tuff_trainer {
@@ -45,9 +44,10 @@ struct tuff_trainer {
     tuff_buffer *accumulated; /* made with the first accumulated update */
     step_graph graphs[GRAPH_LIMIT];
     size_t graph_count;
-    uint64_t clock; /* orders the uses of graphs */
-    uint64_t step;  /* updates done */
-    int32_t *rows;  /* input_ids, token_type_ids, lengths, labels as the graph wants them */
+    tuff__shared_arenas activations; /* of all graphs: as large as the largest batch needs */
+    uint64_t clock;                  /* orders the uses of graphs */
+    uint64_t step;                   /* updates done */
+    int32_t *rows;                   /* input_ids, token_type_ids, lengths, labels as the graph wants them */
     size_t row_capacity;
 };
 
@@ -95,6 +95,8 @@ static tuff_status check_info(const tuff_trainer_create_info *info)
 static tuff_status check_model(const tuff_model *model)
 {
     const tuff_model_config *config = tuff_model_get_config(model);
+    if (!model->weights)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: the model is described only, it has no weights");
     if (tuff_model_get_head(model) != TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION)
         return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "trainer: the model has no sequence classification head");
     if (config->problem_type == TUFF_PROBLEM_TYPE_REGRESSION ||
@@ -116,6 +118,21 @@ static tuff_status create_buffers(tuff_trainer *trainer)
     return tuff_buffer_create(trainer->model->device, size, &trainer->moment2);
 }
 
+static void step_graph_destroy(step_graph *step)
+{
+    tuff__model_graph_destroy(step->model_graph);
+    tuff_graph_destroy(step->graph);
+    *step = (step_graph){0};
+}
+
+static void drop_graphs(void *user)
+{
+    tuff_trainer *trainer = user;
+    for (size_t i = 0; i < trainer->graph_count; i++)
+        step_graph_destroy(&trainer->graphs[i]);
+    trainer->graph_count = 0;
+}
+
 tuff_status tuff_trainer_create(tuff_model *model, const tuff_trainer_create_info *info, tuff_trainer **out_trainer)
 {
     *out_trainer = NULL;
@@ -129,6 +146,7 @@ tuff_status tuff_trainer_create(tuff_model *model, const tuff_trainer_create_inf
         return tuff__fail_memory("trainer", sizeof *trainer);
     trainer->model = model;
     trainer->info = settings;
+    trainer->activations = (tuff__shared_arenas){.give_back = drop_graphs, .user = trainer};
     const tuff_status status = create_buffers(trainer);
     if (status != TUFF_SUCCESS) {
         tuff_trainer_destroy(trainer);
@@ -138,25 +156,12 @@ tuff_status tuff_trainer_create(tuff_model *model, const tuff_trainer_create_inf
     return TUFF_SUCCESS;
 }
 
-static void step_graph_destroy(step_graph *step)
-{
-    tuff__model_graph_destroy(step->model_graph);
-    tuff_graph_destroy(step->graph);
-    *step = (step_graph){0};
-}
-
-static void drop_graphs(tuff_trainer *trainer)
-{
-    for (size_t i = 0; i < trainer->graph_count; i++)
-        step_graph_destroy(&trainer->graphs[i]);
-    trainer->graph_count = 0;
-}
-
 void tuff_trainer_destroy(tuff_trainer *trainer)
 {
     if (!trainer)
         return;
     drop_graphs(trainer);
+    tuff__shared_arenas_destroy(&trainer->activations);
     tuff_buffer_destroy(trainer->gradients);
     tuff_buffer_destroy(trainer->moment1);
     tuff_buffer_destroy(trainer->moment2);
@@ -277,6 +282,7 @@ static tuff_status record_batch_graph(tuff_trainer *trainer, step_graph *step)
 static tuff_status step_graph_create(tuff_trainer *trainer, step_graph *step)
 {
     TUFF_TRY(tuff_graph_create(trainer->model->device, &step->graph));
+    step->graph->shared_arenas = &trainer->activations;
     if (step->kind == GRAPH_UPDATE)
         record_update(trainer, step, trainer->accumulated);
     else if (step->kind == GRAPH_ACCUMULATE)
@@ -319,27 +325,15 @@ static tuff_status find_graph(tuff_trainer *trainer, graph_kind kind, int64_t ba
     }
     if (trainer->graph_count == GRAPH_LIMIT)
         drop_oldest(trainer);
-    const step_graph fresh = {.kind = kind, .batch_size = batch_size, .length = length};
-    step_graph *step = &trainer->graphs[trainer->graph_count];
-    *step = fresh;
-    tuff_status status = step_graph_create(trainer, step);
-    if (status == TUFF_ERROR_OUT_OF_DEVICE_MEMORY && trainer->graph_count > 0) {
-        /* The activations of other shapes may be what is in the way. */
-        tuff__log(TUFF_LOG_INFO, "trainer: gives back %zu graphs for %lld x %lld tokens", trainer->graph_count,
-                  (long long)batch_size, (long long)length);
-        step_graph_destroy(step);
-        drop_graphs(trainer);
-        step = &trainer->graphs[0];
-        *step = fresh;
-        status = step_graph_create(trainer, step);
-    }
+    /* Made aside: it may push the others out. */
+    step_graph made = {.kind = kind, .batch_size = batch_size, .length = length, .last_used = ++trainer->clock};
+    const tuff_status status = step_graph_create(trainer, &made);
     if (status != TUFF_SUCCESS) {
-        step_graph_destroy(step);
+        step_graph_destroy(&made);
         return status;
     }
-    step->last_used = ++trainer->clock;
-    trainer->graph_count++;
-    *out_step = step;
+    trainer->graphs[trainer->graph_count] = made;
+    *out_step = &trainer->graphs[trainer->graph_count++];
     return TUFF_SUCCESS;
 }
 
