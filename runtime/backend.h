@@ -8,6 +8,9 @@
 
 #include "tuff/device.h"
 
+#include <stdatomic.h>
+
+struct tuff__mutex;
 struct tuff_op_call;
 struct tuff__pool;
 
@@ -82,7 +85,15 @@ struct tuff_device {
     bool checks;                 /* TUFF_CHECK: every operator of every run is held against the reference */
     const char *dump_dir;        /* TUFF_DUMP: where each compiled graph is written; NULL: nowhere */
     struct tuff__prover *prover; /* which kernel variants this device has proven (prove.c); may be NULL */
+    struct tuff__mutex *mutex;   /* see tuff__device_lock; NULL: a test's own device */
+    _Atomic(const void *) holder;
+    uint32_t lock_depth;
 };
+
+/* Threads that share a device take turns: every public function that makes the device work holds this lock, which one
+ * thread may take several times. */
+void tuff__device_lock(tuff_device *device);
+void tuff__device_unlock(tuff_device *device);
 
 struct tuff__program {
     tuff_device *device;

@@ -4,6 +4,7 @@
 #include "cpu/cpu_backend.h"
 #include "env.h"
 #include "log.h"
+#include "os.h"
 #include "op.h"
 #include "prove.h"
 #if TUFF_WITH_VULKAN
@@ -230,6 +231,12 @@ tuff_status tuff__device_create(const tuff_device_create_info *info, bool keep_s
     target->kernel_variant = wanted.kernel_variant;
     if (wanted.max_storage_buffer_range && wanted.max_storage_buffer_range < target->max_storage_buffer_range)
         target->max_storage_buffer_range = wanted.max_storage_buffer_range;
+    const tuff_status status = tuff__mutex_create(&device->mutex);
+    if (status != TUFF_SUCCESS) {
+        tuff_device_destroy(device);
+        *out_device = NULL;
+        return status;
+    }
     tuff__log(TUFF_LOG_INFO, "device: %s (%s)", device->properties.name, device->properties.driver);
     return TUFF_SUCCESS;
 }
@@ -243,8 +250,31 @@ void tuff_device_destroy(tuff_device *device)
 {
     if (!device)
         return;
+    tuff__mutex *mutex = device->mutex;
     tuff__prover_destroy(device->prover);
     device->backend->device_destroy(device);
+    tuff__mutex_destroy(mutex);
+}
+
+static _Thread_local char this_thread; /* whose address tells the threads apart */
+
+void tuff__device_lock(tuff_device *device)
+{
+    if (!device->mutex)
+        return;
+    if (atomic_load(&device->holder) != &this_thread) {
+        tuff__mutex_lock(device->mutex);
+        atomic_store(&device->holder, &this_thread);
+    }
+    device->lock_depth++;
+}
+
+void tuff__device_unlock(tuff_device *device)
+{
+    if (!device->mutex || --device->lock_depth > 0)
+        return;
+    atomic_store(&device->holder, NULL);
+    tuff__mutex_unlock(device->mutex);
 }
 
 const tuff_device_properties *tuff_device_get_properties(const tuff_device *device)
@@ -259,13 +289,20 @@ tuff_status tuff_buffer_create(tuff_device *device, uint64_t size, tuff_buffer *
     *out_buffer = NULL;
     if (size == 0)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "buffer: size is 0, wanted at least 1 byte");
-    return device->backend->buffer_create(device, size, TUFF__MEMORY_DEVICE, out_buffer);
+    tuff__device_lock(device);
+    const tuff_status status = device->backend->buffer_create(device, size, TUFF__MEMORY_DEVICE, out_buffer);
+    tuff__device_unlock(device);
+    return status;
 }
 
 void tuff_buffer_destroy(tuff_buffer *buffer)
 {
-    if (buffer)
-        buffer->device->backend->buffer_destroy(buffer);
+    if (!buffer)
+        return;
+    tuff_device *device = buffer->device;
+    tuff__device_lock(device);
+    device->backend->buffer_destroy(buffer);
+    tuff__device_unlock(device);
 }
 
 static tuff_status check_span(const tuff_buffer *buffer, uint64_t offset, size_t size)
@@ -279,11 +316,17 @@ static tuff_status check_span(const tuff_buffer *buffer, uint64_t offset, size_t
 tuff_status tuff_buffer_write(tuff_buffer *buffer, uint64_t offset, const void *data, size_t size)
 {
     TUFF_TRY(check_span(buffer, offset, size));
-    return buffer->device->backend->buffer_write(buffer, offset, data, size);
+    tuff__device_lock(buffer->device);
+    const tuff_status status = buffer->device->backend->buffer_write(buffer, offset, data, size);
+    tuff__device_unlock(buffer->device);
+    return status;
 }
 
 tuff_status tuff_buffer_read(tuff_buffer *buffer, uint64_t offset, void *data, size_t size)
 {
     TUFF_TRY(check_span(buffer, offset, size));
-    return buffer->device->backend->buffer_read(buffer, offset, data, size);
+    tuff__device_lock(buffer->device);
+    const tuff_status status = buffer->device->backend->buffer_read(buffer, offset, data, size);
+    tuff__device_unlock(buffer->device);
+    return status;
 }

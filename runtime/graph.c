@@ -35,9 +35,11 @@ void tuff_graph_destroy(tuff_graph *graph)
 {
     if (!graph)
         return;
+    tuff__device_lock(graph->device);
     if (graph->program)
         graph->device->backend->program_destroy(graph->program);
     tuff__graph_unplan(graph);
+    tuff__device_unlock(graph->device);
     tuff__free(graph->values);
     tuff__free(graph->nodes);
     tuff__arena_destroy(&graph->arena);
@@ -348,8 +350,12 @@ tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, si
     }
     TUFF_TRY(tuff__graph_drop_unneeded(graph));
     tuff__graph_fuse(graph);
-    TUFF_TRY(choose_variants(graph));
-    TUFF_TRY(make_program(graph));
+    tuff__device_lock(graph->device);
+    tuff_status status = choose_variants(graph);
+    if (status == TUFF_SUCCESS)
+        status = make_program(graph);
+    tuff__device_unlock(graph->device);
+    TUFF_TRY(status);
     graph->compiled = true;
     tuff__log(TUFF_LOG_DEBUG, "graph: %u operators in %u levels, %llu bytes of activations",
               graph->statistics.node_count, graph->statistics.level_count,
@@ -398,7 +404,10 @@ tuff_status tuff_graph_read(tuff_graph *graph, tuff_tensor tensor, void *data, s
 tuff_status tuff__graph_replay(tuff_graph *graph)
 {
     const double begin = tuff__clock_seconds();
-    TUFF_TRY(graph->device->backend->program_run(graph->program));
+    tuff__device_lock(graph->device);
+    const tuff_status status = graph->device->backend->program_run(graph->program);
+    tuff__device_unlock(graph->device);
+    TUFF_TRY(status);
     graph->statistics.last_run_seconds = tuff__clock_seconds() - begin;
     return TUFF_SUCCESS;
 }

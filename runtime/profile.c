@@ -51,8 +51,10 @@ tuff_status tuff_graph_profile(tuff_graph *graph, uint32_t runs, tuff_graph_prof
     const size_t count = graph->call_count, each = runs ? runs : 5;
     double *seconds = tuff__calloc(count * each + 1, sizeof *seconds);
     tuff_graph_profile_row *rows = tuff__calloc(count + 1, sizeof *rows);
+    tuff__device_lock(graph->device); /* throughout: another thread's work would be timed too */
     tuff_status status = seconds && rows ? time_calls(graph, each, seconds)
                                          : tuff__fail_memory("a profile", count * (each + 1) * sizeof *rows);
+    tuff__device_unlock(graph->device);
     for (size_t c = 0; c < count && status == TUFF_SUCCESS; c++)
         rows[c] = describe(graph, &graph->calls[c], tuff__median(&seconds[c * each], each));
     tuff__free(seconds);

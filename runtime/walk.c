@@ -103,6 +103,14 @@ static void free_host(tuff_op_call *host)
         tuff__free(host->outputs[i].data);
 }
 
+static tuff_status run_one(tuff_graph *graph, size_t index, double *out_seconds)
+{
+    tuff__device_lock(graph->device);
+    const tuff_status status = graph->device->backend->program_run_call(graph->program, index, out_seconds);
+    tuff__device_unlock(graph->device);
+    return status;
+}
+
 static tuff_status walk_call(walk *w, size_t index)
 {
     const tuff_op_call *call = &w->graph->calls[index];
@@ -110,7 +118,7 @@ static tuff_status walk_call(walk *w, size_t index)
     tuff_status status = gather_inputs(call, &host);
     double seconds = 0;
     if (status == TUFF_SUCCESS)
-        status = w->graph->device->backend->program_run_call(w->graph->program, index, &seconds);
+        status = run_one(w->graph, index, &seconds);
     if (status == TUFF_SUCCESS)
         status = run_reference(&host);
     if (status == TUFF_SUCCESS)

@@ -5,6 +5,7 @@
 #include "env.h"
 #include "io/file.h"
 #include "model/model.h"
+#include "os.h"
 #include "tuff/pipeline.h"
 
 static tuff_device *device;
@@ -250,6 +251,50 @@ static void test_pooling_choice(void **state)
     }
 }
 
+/* -- threads ------------------------------------------------------------------------------------------------------ */
+
+typedef struct embedder {
+    tuff__thread *thread;
+    tuff_status status;
+    float numbers[8][64];
+} embedder;
+
+/* Loads a pipeline of its own and embeds different batches again and again. */
+static void embed(void *user)
+{
+    embedder *e = user;
+    static const char text[] = "the quick brown fox jumps over the lazy dog";
+    tuff_feature_extraction *pipeline = NULL;
+    e->status = tuff_feature_extraction_create(device, tuff__golden_folder("gelu_head20"), NULL, &pipeline);
+    for (size_t i = 0; i < 8 && e->status == TUFF_SUCCESS; i++) {
+        const tuff_text one = {.data = text, .size = 9 + 4 * i};
+        tuff_features features = {0};
+        e->status = tuff_feature_extraction_run(pipeline, &one, NULL, 1, &features);
+        if (e->status == TUFF_SUCCESS)
+            memcpy(e->numbers[i], features.values, tuff_feature_extraction_dimension(pipeline) * sizeof(float));
+        tuff_free(features.values);
+    }
+    tuff_feature_extraction_destroy(pipeline);
+}
+
+/* Threads that share a device get what one alone gets. */
+static void test_threads_share_a_device(void **state)
+{
+    (void)state;
+    enum { THREADS = 4 };
+    static embedder alone, together[THREADS];
+    embed(&alone);
+    assert_int_equal(alone.status, TUFF_SUCCESS);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(tuff__thread_create(embed, &together[i], &together[i].thread), TUFF_SUCCESS);
+    for (int i = 0; i < THREADS; i++)
+        tuff__thread_join(together[i].thread);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(together[i].status, TUFF_SUCCESS);
+        assert_memory_equal(together[i].numbers, alone.numbers, sizeof alone.numbers);
+    }
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -374,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_many_texts),
         cmocka_unit_test(test_embeddings),
         cmocka_unit_test(test_pooling_choice),
+        cmocka_unit_test(test_threads_share_a_device),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_modules),
         cmocka_unit_test(test_functions_of_problem_types),

@@ -11,7 +11,10 @@
 extern "C" {
 #endif
 
-typedef struct tuff_device tuff_device; /* one thread at a time per object */
+/* A device may be used by several threads: where it works for one, the others wait, also while it compiles kernels. Of
+ * the objects made from it (buffers, graphs, models, pipelines, trainers) each is used by one thread at a time, and a
+ * model's weights by none while a trainer changes them. All of them are destroyed before their device. */
+typedef struct tuff_device tuff_device;
 typedef struct tuff_buffer tuff_buffer; /* device memory that outlives graphs: weights, gradients, optimizer state */
 
 typedef enum tuff_backend {
