@@ -485,7 +485,6 @@ static void test_honest_device(void **state)
     const tuff_verify_info info = {.batch_size = 2, .sequence_length = 9};
     assert_int_equal(tuff_verify_model(device, MODEL, &info, stop_at_third, &seen, &report), TUFF_SUCCESS);
     assert_int_equal(seen, 3);
-    assert_int_equal(tuff_verify_report_count(report), 3);
     tuff_verify_report_destroy(report);
 }
 
@@ -869,6 +868,31 @@ static void test_html(void **state)
     free(report);
 }
 
+/* What nobody looked at is not called right. */
+static void test_ended_early(void **state)
+{
+    (void)state;
+    size_t seen = 0;
+    tuff_verify_report *report = NULL;
+    assert_int_equal(tuff_verify_model(device, MODEL, NULL, stop_at_third, &seen, &report), TUFF_SUCCESS);
+    assert_int_equal(tuff_verify_report_count(report), 3);
+    assert_false(tuff_verify_report_complete(report));
+    const char *path = tuff__check_path("early");
+    static const char *const words[] = {
+        [TUFF_VERIFY_JSON] = "\"complete\": false",
+        [TUFF_VERIFY_JUNIT] = "tests=\"4\" failures=\"0\" errors=\"1\"",
+        [TUFF_VERIFY_HTML] = "The first 3 results on",
+    };
+    for (int format = TUFF_VERIFY_JSON; format <= TUFF_VERIFY_HTML; format++) {
+        assert_int_equal(tuff_verify_report_write(report, (tuff_verify_format)format, path), TUFF_SUCCESS);
+        char *text = read_text(path);
+        if (!strstr(text, words[format]))
+            fail_msg("format %d does not say '%s': %s", format, words[format], text);
+        tuff__free(text);
+    }
+    tuff_verify_report_destroy(report);
+}
+
 /* A report that cannot be written leaves the earlier one. */
 static void test_unwritable(void **state)
 {
@@ -915,6 +939,7 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_junit),
         cmocka_unit_test(test_html),
+        cmocka_unit_test(test_ended_early),
         cmocka_unit_test(test_unwritable),
     };
     const int unopened = tuff__check_open_device(NULL, &device);

@@ -64,6 +64,7 @@ TUFF_API void tuff_verify_report_destroy(tuff_verify_report *report);
 TUFF_API size_t tuff_verify_report_count(const tuff_verify_report *report);
 TUFF_API const tuff_verify_record *tuff_verify_report_record(const tuff_verify_report *report, size_t index);
 TUFF_API size_t tuff_verify_report_failures(const tuff_verify_report *report); /* records with bad > 0 */
+TUFF_API bool tuff_verify_report_complete(const tuff_verify_report *report);   /* false: progress ended it early */
 /* "3 of 2570 out of tolerance, worst at [1, 4, 256]: got 0, want 1.18, allowed 1.3e-06" */
 TUFF_API void tuff_verify_record_text(const tuff_verify_record *record, char text[256]);
 

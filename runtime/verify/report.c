@@ -82,13 +82,17 @@ void tuff__verify_verdict(const tuff_verify_report *report, char text[TUFF__VERD
         snprintf(text, TUFF__VERDICT_TEXT, "Nothing was compared on %s.", device);
     else if (!first)
         snprintf(text, TUFF__VERDICT_TEXT,
-                 "All %zu results on %s agree with the CPU reference; the nearest to its allowance is %s at %s, at "
+                 "%s %zu results on %s agree with the CPU reference; the nearest to its allowance is %s at %s, at "
                  "%.3g of it.",
-                 report->count, device, worst->op, tuff__verify_place(worst), worst->ratio);
+                 report->stopped ? "The first" : "All", report->count, device, worst->op, tuff__verify_place(worst),
+                 worst->ratio);
     else
         snprintf(text, TUFF__VERDICT_TEXT,
                  "%zu of %zu results on %s disagree with the CPU reference; the first is %s at %s.", report->failures,
                  report->count, device, first->op, tuff__verify_place(first));
+    if (report->stopped)
+        snprintf(text + strlen(text), TUFF__VERDICT_TEXT - strlen(text),
+                 " It was ended early: what would have come then is not known.");
     if (unjudged > 0 && !first)
         snprintf(text + strlen(text), TUFF__VERDICT_TEXT - strlen(text),
                  " Not judged after the steps: %zu parameter%s whose gradients are nothing but rounding.", unjudged,
@@ -187,6 +191,7 @@ static void put_report(tuff__json_writer *writer, const tuff_verify_report *repo
     put_number(writer, "seconds", report->seconds);
     tuff__json_put_count(writer, "count", report->count);
     tuff__json_put_count(writer, "failures", report->failures);
+    tuff__json_put_bool(writer, "complete", !report->stopped);
     tuff__json_key(writer, "operators");
     tuff__json_begin_array(writer);
     for (size_t i = 0; i < group_count; i++)
@@ -264,8 +269,8 @@ static void write_junit(FILE *file, const tuff_verify_report *report)
 {
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite", file);
     write_attribute(file, "name", "tuff verify");
-    fprintf(file, " tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"0\" time=\"%.6f\">\n  <properties>\n",
-            report->count, report->failures, report->seconds);
+    fprintf(file, " tests=\"%zu\" failures=\"%zu\" errors=\"%d\" skipped=\"0\" time=\"%.6f\">\n  <properties>\n",
+            report->count + report->stopped, report->failures, (int)report->stopped, report->seconds);
     const char *const properties[][2] = {{"model", report->model},
                                          {"device", report->device.name},
                                          {"driver", report->device.driver},
@@ -279,6 +284,10 @@ static void write_junit(FILE *file, const tuff_verify_report *report)
     fputs("  </properties>\n", file);
     for (size_t i = 0; i < report->count; i++)
         write_test_case(file, report, &report->records[i]);
+    if (report->stopped)
+        fputs("  <testcase classname=\"tuff.verify\" name=\"to the end\"><error type=\"stopped\" message=\"the "
+              "verification was ended early\"/></testcase>\n",
+              file);
     fputs("</testsuite>\n</testsuites>\n", file);
 }
 

@@ -44,7 +44,8 @@ static void write_facts(FILE *file, const tuff_verify_report *report)
 {
     char what[160], verdict[TUFF__VERDICT_TEXT];
     tuff__verify_verdict(report, verdict);
-    fprintf(file, "<h1>tuff verify</h1>\n<p class=\"verdict %s\">", report->failures ? "wrong" : "right");
+    fprintf(file, "<h1>tuff verify</h1>\n<p class=\"verdict %s\">",
+            report->failures || report->stopped ? "wrong" : "right");
     tuff__verify_write_escaped(file, verdict);
     fputs("</p>\n<table>\n", file);
     write_fact(file, "model", report->model);

@@ -517,6 +517,7 @@ tuff_status tuff_verify_model(tuff_device *device, const char *dir, const tuff_v
     tuff_status status = verify_all(&v);
     report->device = *tuff_device_get_properties(device);
     report->info = v.info;
+    report->stopped = v.stopped;
     report->seconds = tuff__clock_seconds() - begin;
     report->model = tuff__arena_strdup(&report->strings, dir);
     if (status == TUFF_SUCCESS && !report->model)
@@ -555,4 +556,9 @@ const tuff_verify_record *tuff_verify_report_record(const tuff_verify_report *re
 size_t tuff_verify_report_failures(const tuff_verify_report *report)
 {
     return report->failures;
+}
+
+bool tuff_verify_report_complete(const tuff_verify_report *report)
+{
+    return !report->stopped;
 }

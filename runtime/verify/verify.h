@@ -12,6 +12,7 @@ struct tuff_verify_report {
     tuff__arena strings;
     tuff_verify_record *records;
     size_t count, capacity, failures;
+    bool stopped; /* by the caller's progress function, before the end */
     tuff_device_properties device;
     const char *model; /* the folder */
     tuff_verify_info info;
