@@ -529,6 +529,24 @@ static void test_fresh_models(void **state)
     }
 }
 
+/* With one token softmax gives 1 whatever queries and keys are: their gradients are 0 but for rounding. */
+static void test_one_token(void **state)
+{
+    (void)state;
+    tuff_verify_report *report = NULL;
+    const tuff_verify_info info = {.train = true, .sequence_length = 1};
+    assert_int_equal(tuff_verify_model(device, MODEL, &info, NULL, NULL, &report), TUFF_SUCCESS);
+    assert_int_equal(tuff_verify_report_failures(report), 0);
+    for (size_t i = 0; i < tuff_verify_report_count(report); i++) {
+        const tuff_verify_record *record = tuff_verify_report_record(report, i);
+        const bool noise = strstr(record->label, "self.query") || strstr(record->label, "self.key");
+        assert_true(record->sensitivity == 0); /* it was not asked: the steps are right as they are */
+        if (strcmp(record->op, "parameter") == 0)
+            assert_int_equal(record->count == 0, noise);
+    }
+    tuff_verify_report_destroy(report);
+}
+
 /* Weights that are no numbers make every result wrong: the report would blame the device. */
 static void test_weights_that_are_no_numbers(void **state)
 {
@@ -652,6 +670,54 @@ static void test_sabotaged_steps(void **state)
         if (!strstr(model->parameters[i].name, "key.bias") && wrong_after(STEP_FROZEN, &model->parameters[i]) == 0)
             fail_msg("%s stayed as it was: nothing is called wrong", model->parameters[i].name);
     tuff_model_destroy(model);
+}
+
+/* A model from random weights, all of them `factor` times as large, saved as "large". */
+static void save_large(float factor)
+{
+    tuff_model *model = NULL;
+    const tuff_model_create_info info = {.random_weights = true, .seed = 3};
+    assert_int_equal(tuff_model_create(device, SMALL, &info, &model), TUFF_SUCCESS);
+    const size_t size = (size_t)model->arena_count * sizeof(float);
+    float *weights = malloc(size);
+    assert_non_null(weights);
+    assert_int_equal(tuff_buffer_read(model->weights, 0, weights, size), TUFF_SUCCESS);
+    for (size_t i = 0; i < size / sizeof *weights; i++)
+        weights[i] *= factor;
+    assert_int_equal(tuff_buffer_write(model->weights, 0, weights, size), TUFF_SUCCESS);
+    assert_int_equal(tuff_model_save(model, NULL, tuff__check_path("large")), TUFF_SUCCESS);
+    tuff_model_destroy(model);
+    free(weights);
+}
+
+/* Models whose weights are so large that rounding is amplified beyond what any fixed allowance takes: the device is
+ * right, and the report says what it was judged by. What is really wrong is still seen. */
+static void test_amplified_rounding(void **state)
+{
+    (void)state;
+    static const float factors[] = {5, 20};
+    char verdict[TUFF__VERDICT_TEXT];
+    tuff_verify_report *report = NULL;
+    size_t amplified = 0;
+    for (uint64_t i = 0; i < 8; i++) {
+        if (i % 4 == 0)
+            save_large(factors[i / 4]);
+        report = verify_steps_of(tuff__check_path("large"), i % 4, NULL);
+        tuff__verify_verdict(report, verdict);
+        if (tuff_verify_report_failures(report) > 0)
+            fail_msg("factor %g, seed %d: %s", (double)factors[i / 4], (int)i % 4, verdict);
+        amplified += strstr(verdict, "amplifies rounding") != NULL;
+        tuff_verify_report_destroy(report);
+    }
+    assert_true(amplified > 0);
+    step_sabotage = (struct step_sabotage){.harm = STEP_RATE, .armed = true};
+    begin_sabotage(NULL, 0, HARM_OFF, false);
+    sabotage.backend.program_run = harmed_step_run;
+    report = verify_steps_of(tuff__check_path("large"), 0, NULL);
+    end_sabotage();
+    assert_true(step_sabotage.done);
+    assert_true(tuff_verify_report_failures(report) > 0);
+    tuff_verify_report_destroy(report);
 }
 
 /* -- sabotage of a shader ----------------------------------------------------------------------------------------- */
@@ -930,6 +996,8 @@ int main(void)
         cmocka_unit_test(test_stale_replay),
         cmocka_unit_test(test_sabotage_under_check),
         cmocka_unit_test(test_fresh_models),
+        cmocka_unit_test(test_one_token),
+        cmocka_unit_test(test_amplified_rounding),
         cmocka_unit_test(test_weights_that_are_no_numbers),
         cmocka_unit_test(test_too_little_memory),
         cmocka_unit_test(test_sabotaged_steps),

@@ -40,12 +40,15 @@ typedef struct tuff_verify_record {
     uint32_t output;     /* which of the operator's results */
     tuff_dtype dtype;
     tuff_shape shape;
-    uint64_t count, bad;       /* elements judged; those out of their allowance */
-    uint64_t undecided;        /* of a "parameter": elements not judged, as their gradients were rounding alone */
-    uint64_t worst;            /* flat index of the worst element */
+    uint64_t count, bad; /* elements judged; those out of their allowance */
+    uint64_t undecided; /* elements not judged: of a "parameter", whose gradients were rounding alone; of all records of
+                     steps, where the model amplifies rounding too much */
+    uint64_t worst;     /* flat index of the worst element */
     double got, want, allowed; /* of the worst element */
     double ratio;              /* its error over its allowance: right while at most 1 */
     double max_abs_error;
+    double sensitivity; /* of whole steps, where it was asked: how far the reference's own result moved when each weight
+                           was moved by one unit in its last place; 64 times that is allowed besides */
     uint64_t got_nan, want_nan, got_inf, want_inf;
     double seconds; /* the device's, of this operator alone, host included */
 } tuff_verify_record;

@@ -70,9 +70,12 @@ void tuff__verify_verdict(const tuff_verify_report *report, char text[TUFF__VERD
     describe_device(&report->device, device);
     const tuff_verify_record *worst = NULL, *first = NULL;
     size_t unjudged = 0;
+    bool sensitive = false, unstable = false;
     for (size_t i = 0; i < report->count; i++) {
         const tuff_verify_record *record = &report->records[i];
         unjudged += record->count == 0 && record->undecided > 0;
+        sensitive = sensitive || record->sensitivity > 0;
+        unstable = unstable || (record->count == 0 && strcmp(record->op, "loss") == 0);
         if (!worst || record->ratio > worst->ratio)
             worst = record;
         if (!first && record->bad > 0)
@@ -93,10 +96,22 @@ void tuff__verify_verdict(const tuff_verify_report *report, char text[TUFF__VERD
     if (report->stopped)
         snprintf(text + strlen(text), TUFF__VERDICT_TEXT - strlen(text),
                  " It was ended early: what would have come then is not known.");
-    if (unjudged > 0 && !first)
-        snprintf(text + strlen(text), TUFF__VERDICT_TEXT - strlen(text),
-                 " Not judged after the steps: %zu parameter%s whose gradients are nothing but rounding.", unjudged,
-                 unjudged == 1 ? "" : "s");
+    if (first)
+        return;
+    char *end = text + strlen(text);
+    const size_t room = TUFF__VERDICT_TEXT - strlen(text);
+    if (unstable)
+        snprintf(end, room,
+                 " This model amplifies rounding too much to judge all of its steps: they move by more than 1/4096 of "
+                 "themselves when each weight moves by one unit in its last place.");
+    else if (sensitive)
+        snprintf(
+            end, room,
+            " This model amplifies rounding: its steps are judged by how far they move when each weight moves by one "
+            "unit in its last place.");
+    else if (unjudged > 0)
+        snprintf(end, room, " Not judged after the steps: %zu parameter%s whose gradients are nothing but rounding.",
+                 unjudged, unjudged == 1 ? "" : "s");
 }
 
 /* -- JSON --------------------------------------------------------------------------------------------------------- */
@@ -150,6 +165,7 @@ static void put_record(tuff__json_writer *writer, const tuff_verify_record *reco
     put_number(writer, "allowed", record->allowed);
     put_number(writer, "ratio", record->ratio);
     put_number(writer, "max_abs_error", record->max_abs_error);
+    put_number(writer, "sensitivity", record->sensitivity);
     tuff__json_put_count(writer, "got_nan", record->got_nan);
     tuff__json_put_count(writer, "want_nan", record->want_nan);
     tuff__json_put_count(writer, "got_inf", record->got_inf);

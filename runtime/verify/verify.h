@@ -33,7 +33,7 @@ typedef struct tuff__verify_group {
     double seconds;
 } tuff__verify_group;
 
-enum { TUFF__VERDICT_TEXT = 768 };
+enum { TUFF__VERDICT_TEXT = 1024 };
 
 /* In the order of first appearance; free *out_groups with tuff__free. */
 tuff_status tuff__verify_groups(const tuff_verify_report *report, tuff__verify_group **out_groups, size_t *out_count);
