@@ -65,6 +65,13 @@ tuff_status tuff__path_resolve(const char *path, char **out_path);
 tuff_status tuff__file_remove(const char *path); /* succeeds when there is none */
 /* Atomic replacement of a file within one file system. */
 tuff_status tuff__file_rename(const char *from, const char *to);
+/* A lock that one holder has at a time, among all processes and, within one, among its threads. */
+typedef struct tuff__file_lock tuff__file_lock;
+/* Takes the lock that the file `path` stands for; the file is made, stays empty, and is never removed. Where another
+ * has the lock: waits for it or, without `wait`, leaves *out_lock NULL. The system releases what an ended process held.
+ * TUFF_ERROR_IO where the file cannot be made, or its file system has no locks. */
+tuff_status tuff__file_lock_take(const char *path, bool wait, tuff__file_lock **out_lock);
+void tuff__file_lock_release(tuff__file_lock *lock); /* accepts NULL */
 /* Gives the file or symbolic link `from` (itself, not what it points at) the second name `to`, no byte copied; false
  * where the file system cannot, for a folder, and where `to` exists. */
 bool tuff__file_link(const char *from, const char *to);

@@ -22,6 +22,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -397,6 +398,47 @@ tuff_status tuff__file_rename(const char *from, const char *to)
     }
     sync_parent(to);
     return TUFF_SUCCESS;
+}
+
+struct tuff__file_lock {
+    int descriptor;
+};
+
+/* flock and not fcntl, whose locks are the process's: they exclude none of its threads, and are lost when any
+ * descriptor of the file is closed. 0 or errno. */
+static int lock_descriptor(int descriptor, bool wait)
+{
+    while (flock(descriptor, wait ? LOCK_EX : LOCK_EX | LOCK_NB) != 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+tuff_status tuff__file_lock_take(const char *path, bool wait, tuff__file_lock **out_lock)
+{
+    *out_lock = NULL;
+    tuff__file_lock *lock = tuff__calloc(1, sizeof *lock);
+    if (!lock)
+        return tuff__fail_memory("file lock", sizeof *lock);
+    lock->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    const int error = lock->descriptor < 0 ? errno : lock_descriptor(lock->descriptor, wait);
+    if (!error) {
+        *out_lock = lock;
+        return TUFF_SUCCESS;
+    }
+    if (lock->descriptor >= 0)
+        close(lock->descriptor);
+    tuff__free(lock);
+    return error == EWOULDBLOCK ? TUFF_SUCCESS : fail_path(path, "lock", error);
+}
+
+void tuff__file_lock_release(tuff__file_lock *lock)
+{
+    if (!lock)
+        return;
+    flock(lock->descriptor, LOCK_UN); /* closing alone leaves it to a child process that was forked meanwhile */
+    close(lock->descriptor);
+    tuff__free(lock);
 }
 
 bool tuff__file_link(const char *from, const char *to)

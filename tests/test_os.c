@@ -160,6 +160,66 @@ static void test_sync_reports_a_full_disk(void **state)
     fclose(file);
 }
 
+typedef struct lock_race {
+    const char *path;
+    tuff__mutex *mutex; /* of `released` */
+    bool released;
+    tuff_status status;
+    bool waited;
+} lock_race;
+
+static void take_lock(void *user)
+{
+    lock_race *race = user;
+    tuff__file_lock *lock = NULL;
+    race->status = tuff__file_lock_take(race->path, true, &lock);
+    tuff__mutex_lock(race->mutex);
+    race->waited = lock && race->released;
+    tuff__mutex_unlock(race->mutex);
+    tuff__file_lock_release(lock);
+}
+
+/* Among the threads of one process as among processes: a lock is its taker's alone. */
+static void test_lock(void **state)
+{
+    (void)state;
+    lock_race race = {.path = tuff__check_path("lock"), .status = TUFF_ERROR_IO};
+    tuff__file_lock *lock = NULL, *second = NULL;
+    tuff__thread *thread = NULL;
+    assert_int_equal(tuff__mutex_create(&race.mutex), TUFF_SUCCESS);
+    assert_int_equal(tuff__file_lock_take(race.path, true, &lock), TUFF_SUCCESS);
+    assert_non_null(lock);
+    assert_int_equal(tuff__file_lock_take(race.path, false, &second), TUFF_SUCCESS);
+    assert_null(second);
+    assert_int_equal(tuff__thread_create(take_lock, &race, &thread), TUFF_SUCCESS);
+    const double start = tuff__clock_seconds();
+    while (tuff__clock_seconds() < start + 0.05) { /* a thread that does not wait would be through by then */
+    }
+    tuff__mutex_lock(race.mutex);
+    race.released = true;
+    tuff__mutex_unlock(race.mutex);
+    tuff__file_lock_release(lock);
+    tuff__thread_join(thread);
+    assert_int_equal(race.status, TUFF_SUCCESS);
+    assert_true(race.waited);
+    assert_int_equal(tuff__file_lock_take(race.path, false, &lock), TUFF_SUCCESS);
+    assert_non_null(lock);
+    tuff__file_lock_release(lock);
+    tuff__file_lock_release(NULL);
+    tuff__check_content(race.path, "");
+    tuff__mutex_destroy(race.mutex);
+}
+
+static void test_lock_tells_why_not(void **state)
+{
+    (void)state;
+    tuff__file_lock *lock = NULL;
+    tuff__check_failed(tuff__file_lock_take(tuff__check_path("none/lock"), true, &lock), TUFF_ERROR_IO,
+                       "none/lock: cannot lock: No such file");
+    tuff__check_failed(tuff__file_lock_take(tuff__check_folder, false, &lock), TUFF_ERROR_IO, "Is a directory");
+    assert_null(lock);
+}
+
 /* -- directories -------------------------------------------------------------------------------------------------- */
 
 static void test_create_list_remove(void **state)
@@ -328,6 +388,8 @@ int main(void)
         cmocka_unit_test(test_exists_and_remove),
         cmocka_unit_test(test_rename_and_link),
         cmocka_unit_test(test_sync_reports_a_full_disk),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_lock_tells_why_not),
         cmocka_unit_test(test_create_list_remove),
         cmocka_unit_test(test_create_tells_why),
         cmocka_unit_test(test_exchange),
