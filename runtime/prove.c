@@ -17,6 +17,13 @@
 
 enum { MAX_VARIANTS = 6, RUNS = 5 };
 
+/* After so many proofs that never ended a rung is left out: the first may have been killed by a user who would not
+ * wait, or by a system that wanted the memory. */
+enum { MOST_ATTEMPTS = 2 };
+
+/* Of the verdict file; raised when a line comes to mean something else. */
+enum { FILE_FORMAT = 2 };
+
 /* A higher rung is taken although a lower one measured up to this much faster: clocks are noisy, and a choice that
  * flips between two cold caches would change the bits of a result. */
 static const double slower_by = 2;
@@ -25,7 +32,7 @@ typedef struct op_verdicts {
     bool known;
     uint32_t chosen;
     tuff__prover_row rows[MAX_VARIANTS];
-    bool own[MAX_VARIANTS]; /* found, or being found, by this process; the rest is the file's word */
+    bool own[MAX_VARIANTS]; /* found, or being found, by this device object; the rest is the file's word */
     uint32_t told;          /* bit v: that the driver refused variant v for a graph */
 } op_verdicts;
 
@@ -33,14 +40,15 @@ struct tuff__prover {
     op_verdicts ops[TUFF__OP_COUNT];
     const tuff_op_desc *forced_op; /* while a proof runs: this variant, unasked */
     uint32_t forced_variant;
-    uint64_t key; /* device, driver, shaders */
-    char *path;   /* of the verdict file; NULL: none is kept */
-    bool warned;  /* that it cannot be written */
+    uint64_t key;    /* device, driver, shaders */
+    char *path;      /* of the verdict file; NULL: none is kept */
+    char *lock_path; /* who holds it may prove, and write the file */
+    bool warned;     /* that it cannot be written */
 };
 
 const char *tuff__verdict_name(tuff__verdict verdict)
 {
-    static const char *const names[] = {"unknown", "proven", "wrong", "slower", "unsupported", "unneeded"};
+    static const char *const names[] = {"unknown", "proven", "wrong", "slower", "unsupported", "unneeded", "pending"};
     return names[verdict];
 }
 
@@ -74,7 +82,7 @@ static uint64_t key_of(const tuff_device *device)
         t->max_shared_memory_size, t->max_workgroup_invocations,
         t->max_workgroup_count[0], t->max_workgroup_count[1],
         t->max_workgroup_count[2], t->subgroup_size,
-        t->few_registers,
+        t->few_registers,          FILE_FORMAT,
     };
     uint64_t hash = hash_bytes(UINT64_C(0xCBF29CE484222325), p->uuid, sizeof p->uuid);
     hash = hash_bytes(hash, &t->max_dispatch_flops, sizeof t->max_dispatch_flops);
@@ -90,13 +98,25 @@ static uint64_t key_of(const tuff_device *device)
     return hash;
 }
 
-static char *verdict_path(uint64_t key)
+/* "verdicts-KEY" and the ending. */
+static char *verdict_path(uint64_t key, const char *ending)
 {
     char *folder = tuff__cache_folder(), *path = NULL;
     if (folder && tuff__directory_create(folder) == TUFF_SUCCESS)
-        path = tuff__asprintf("%s/verdicts-%016llx.txt", folder, (unsigned long long)key);
+        path = tuff__asprintf("%s/verdicts-%016llx.%s", folder, (unsigned long long)key, ending);
     tuff__free(folder);
     return path;
+}
+
+/* Why a rung is left out that no proof of this process has judged. */
+static void explain_wrong(const tuff__prover *prover, tuff__prover_row *row)
+{
+    if (row->attempts)
+        snprintf(row->reason, sizeof row->reason,
+                 "its proof began %u times and never ended; to try again remove %.100s", row->attempts, prover->path);
+    else
+        snprintf(row->reason, sizeof row->reason,
+                 "its proof failed, or lost the device, in an earlier run; to try again remove %.100s", prover->path);
 }
 
 /* What the file says of a rung holds only where the rung is meant for the device now as it was then. */
@@ -106,19 +126,18 @@ static void settle_row(const tuff_device *device, const tuff__variant *variant, 
     if (supported == (row->verdict == TUFF__VERDICT_UNSUPPORTED))
         *row = (tuff__prover_row){.verdict = supported ? TUFF__VERDICT_UNKNOWN : TUFF__VERDICT_UNSUPPORTED};
     if (row->verdict == TUFF__VERDICT_WRONG)
-        snprintf(row->reason, sizeof row->reason,
-                 "its proof failed, or never ended, in an earlier run; to try again remove %.100s",
-                 device->prover->path);
+        explain_wrong(device->prover, row);
 }
 
-/* Takes a line "op variant verdict seconds" into the table; a line that makes no sense is passed over. */
+/* Takes a line "op variant verdict seconds attempts" into the table; a line that makes no sense is passed over. */
 static void read_line(const tuff_device *device, const char *line)
 {
     char op[64], variant[32];
     int verdict = 0;
     double seconds = 0;
-    if (sscanf(line, "%63s %31s %d %lf", op, variant, &verdict, &seconds) != 4 || verdict < TUFF__VERDICT_PROVEN ||
-        verdict > TUFF__VERDICT_UNNEEDED)
+    uint32_t attempts = 0;
+    if (sscanf(line, "%63s %31s %d %lf %u", op, variant, &verdict, &seconds, &attempts) < 4 ||
+        verdict < TUFF__VERDICT_PROVEN || verdict > TUFF__VERDICT_PENDING)
         return;
     for (uint32_t id = 1; id < TUFF__OP_COUNT; id++) {
         const tuff_op_desc *desc = tuff__op_desc((tuff__op_id)id);
@@ -126,7 +145,8 @@ static void read_line(const tuff_device *device, const char *line)
         for (uint32_t v = 0; v < desc->variant_count && v < MAX_VARIANTS && !strcmp(desc->name, op); v++) {
             if (strcmp(desc->variants[v].name, variant) != 0 || verdicts->own[v])
                 continue;
-            verdicts->rows[v] = (tuff__prover_row){.verdict = (tuff__verdict)verdict, .seconds = seconds};
+            verdicts->rows[v] =
+                (tuff__prover_row){.verdict = (tuff__verdict)verdict, .seconds = seconds, .attempts = attempts};
             settle_row(device, &desc->variants[v], &verdicts->rows[v]);
         }
     }
@@ -142,24 +162,38 @@ static void read_lines(const tuff_device *device)
         fclose(file);
 }
 
-/* An operator is known when every one of its variants has a verdict and one of them is proven. */
+/* An operator is known when every one of its variants has a verdict and one alone is proven: while there are two, the
+ * choice between them is still to be made, perhaps by another process at this moment. */
+static void settle_op(const tuff_device *device, tuff__op_id id)
+{
+    op_verdicts *verdicts = &device->prover->ops[id];
+    const tuff_op_desc *desc = tuff__op_desc(id);
+    uint32_t open = 0, proven = 0;
+    for (uint32_t v = 0; v < desc->variant_count && v < MAX_VARIANTS; v++) {
+        tuff__prover_row *row = &verdicts->rows[v];
+        if (!verdicts->own[v])
+            settle_row(device, &desc->variants[v], row);
+        open += row->verdict == TUFF__VERDICT_UNKNOWN || row->verdict == TUFF__VERDICT_PENDING;
+        if (row->verdict == TUFF__VERDICT_PROVEN) {
+            verdicts->chosen = v;
+            proven++;
+        }
+    }
+    verdicts->known = open == 0 && proven == 1;
+}
+
+/* What this device object has found, or chosen before, stays; of the rest the file as it is now is believed. */
 static void read_verdicts(const tuff_device *device)
 {
+    tuff__prover *prover = device->prover;
+    for (uint32_t id = 1; id < TUFF__OP_COUNT; id++)
+        for (uint32_t v = 0; v < MAX_VARIANTS; v++)
+            if (!prover->ops[id].known && !prover->ops[id].own[v])
+                prover->ops[id].rows[v] = (tuff__prover_row){.verdict = TUFF__VERDICT_UNKNOWN};
     read_lines(device);
-    for (uint32_t id = 1; id < TUFF__OP_COUNT; id++) {
-        op_verdicts *verdicts = &device->prover->ops[id];
-        const tuff_op_desc *desc = tuff__op_desc((tuff__op_id)id);
-        bool all = true, any = false;
-        for (uint32_t v = 0; v < desc->variant_count && v < MAX_VARIANTS; v++) {
-            settle_row(device, &desc->variants[v], &verdicts->rows[v]);
-            all = all && verdicts->rows[v].verdict != TUFF__VERDICT_UNKNOWN;
-            if (verdicts->rows[v].verdict == TUFF__VERDICT_PROVEN) {
-                verdicts->chosen = v;
-                any = true;
-            }
-        }
-        verdicts->known = all && any;
-    }
+    for (uint32_t id = 1; id < TUFF__OP_COUNT; id++)
+        if (!prover->ops[id].known)
+            settle_op(device, (tuff__op_id)id);
 }
 
 static bool write_lines(const tuff__prover *prover, const char *path)
@@ -171,8 +205,8 @@ static bool write_lines(const tuff__prover *prover, const char *path)
         for (uint32_t v = 0; v < desc->variant_count && v < MAX_VARIANTS; v++) {
             const tuff__prover_row *row = &prover->ops[id].rows[v];
             if (row->verdict != TUFF__VERDICT_UNKNOWN)
-                written = fprintf(file, "%s %s %d %.9g\n", desc->name, desc->variants[v].name, (int)row->verdict,
-                                  row->seconds) > 0 &&
+                written = fprintf(file, "%s %s %d %.9g %u\n", desc->name, desc->variants[v].name, (int)row->verdict,
+                                  row->seconds, row->attempts) > 0 &&
                           written;
         }
     }
@@ -397,25 +431,42 @@ bool tuff__prover_choose(tuff__prover_row *rows, uint32_t count, uint32_t *out_c
     return any;
 }
 
-/* A rung that takes the device down must not do so at every start: the file calls it wrong until its proof has
- * ended. */
+/* A rung that takes the process down must not do so at every start: the file counts the proofs that have not ended. The
+ * caller holds the lock. */
 static tuff_status prove_rung(tuff_device *device, const tuff_op_desc *op, uint32_t v)
 {
     tuff__prover *prover = device->prover;
     op_verdicts *verdicts = &prover->ops[id_of(op)];
     tuff__prover_row *row = &verdicts->rows[v], found;
+    const tuff__prover_row before = *row;
     verdicts->own[v] = true;
-    *row = (tuff__prover_row){.verdict = TUFF__VERDICT_WRONG, .reason = "the device was lost during its proof"};
+    *row = (tuff__prover_row){.verdict = TUFF__VERDICT_PENDING, .attempts = before.attempts + 1};
     write_verdicts(device);
     prover->forced_op = op;
     prover->forced_variant = v;
     const tuff_status status = prove_one(device, op, &found);
     prover->forced_op = NULL;
-    if (status == TUFF_ERROR_DEVICE_LOST)
-        return status;
-    *row = status == TUFF_SUCCESS ? found : (tuff__prover_row){.verdict = TUFF__VERDICT_UNKNOWN};
+    if (status == TUFF_SUCCESS)
+        *row = found;
+    else if (status == TUFF_ERROR_DEVICE_LOST)
+        *row = (tuff__prover_row){.verdict = TUFF__VERDICT_WRONG, .reason = "the device was lost during its proof"};
+    else
+        *row = before;
     write_verdicts(device);
+    verdicts->own[v] = status == TUFF_SUCCESS || status == TUFF_ERROR_DEVICE_LOST;
     return status;
+}
+
+/* A rung whose proofs never ended is wrong. Only who holds the lock may say so: to others the last of those proofs may
+ * still run. */
+static void give_up(const tuff__prover *prover, op_verdicts *verdicts, uint32_t v)
+{
+    tuff__prover_row *row = &verdicts->rows[v];
+    if (row->verdict != TUFF__VERDICT_PENDING || row->attempts < MOST_ATTEMPTS)
+        return;
+    row->verdict = TUFF__VERDICT_WRONG;
+    explain_wrong(prover, row);
+    verdicts->own[v] = true;
 }
 
 /* All rungs that are meant for the device, from the highest down; those that the file calls wrong only where `again`. A
@@ -426,11 +477,14 @@ static tuff_status prove_rungs(tuff_device *device, const tuff_op_desc *op, bool
     bool settled = false;
     for (uint32_t v = op->variant_count; v-- > 0;) {
         tuff__prover_row *row = &verdicts->rows[v];
+        give_up(device->prover, verdicts, v);
         const bool tried = row->verdict != TUFF__VERDICT_UNSUPPORTED && (row->verdict != TUFF__VERDICT_WRONG || again);
-        if (tried && settled)
+        if (tried && settled) {
             *row = (tuff__prover_row){.verdict = TUFF__VERDICT_UNNEEDED};
-        else if (tried)
+            verdicts->own[v] = true;
+        } else if (tried) {
             TUFF_TRY(prove_rung(device, op, v));
+        }
         settled = settled || (device->target.software && row->verdict == TUFF__VERDICT_PROVEN);
         if (row->verdict == TUFF__VERDICT_WRONG)
             tuff__log(TUFF_LOG_WARNING, "%s.%s: left out on '%s': %s", op->name, op->variants[v].name,
@@ -440,7 +494,7 @@ static tuff_status prove_rungs(tuff_device *device, const tuff_op_desc *op, bool
     return TUFF_SUCCESS;
 }
 
-static tuff_status prove_op(tuff_device *device, const tuff_op_desc *op)
+static tuff_status prove_variants(tuff_device *device, const tuff_op_desc *op)
 {
     op_verdicts *verdicts = &device->prover->ops[id_of(op)];
     TUFF_TRY(prove_rungs(device, op, false));
@@ -453,6 +507,34 @@ static tuff_status prove_op(tuff_device *device, const tuff_op_desc *op)
     return TUFF_SUCCESS;
 }
 
+/* One at a time proves kernels: two would time each other's, and each would find the other's proofs not ended. NULL,
+ * and no harm but that, where the folder has no locks. */
+static tuff__file_lock *lock_proofs(const tuff_device *device)
+{
+    const char *path = device->prover->lock_path;
+    tuff__file_lock *lock = NULL;
+    if (!path)
+        return NULL;
+    tuff_status status = tuff__file_lock_take(path, false, &lock);
+    if (status == TUFF_SUCCESS && !lock) {
+        tuff__log(TUFF_LOG_INFO, "prove: waiting for another process or device object, which proves kernels on '%s'",
+                  device->properties.name);
+        status = tuff__file_lock_take(path, true, &lock);
+    }
+    if (status != TUFF_SUCCESS)
+        tuff__log(TUFF_LOG_DEBUG, "prove: without a lock: %s", tuff_last_error());
+    return lock;
+}
+
+static tuff_status prove_op(tuff_device *device, const tuff_op_desc *op)
+{
+    tuff__file_lock *lock = lock_proofs(device);
+    read_verdicts(device); /* another may have found them since the file was read */
+    const tuff_status status = device->prover->ops[id_of(op)].known ? TUFF_SUCCESS : prove_variants(device, op);
+    tuff__file_lock_release(lock);
+    return status;
+}
+
 /* -- the choice --------------------------------------------------------------------------------------------------- */
 
 static tuff_status need_prover(tuff_device *device)
@@ -463,7 +545,8 @@ static tuff_status need_prover(tuff_device *device)
     if (!prover)
         return tuff__fail_memory("device", sizeof *prover);
     prover->key = key_of(device);
-    prover->path = verdict_path(prover->key);
+    prover->path = verdict_path(prover->key, "txt");
+    prover->lock_path = verdict_path(prover->key, "lock");
     device->prover = prover;
     read_verdicts(device);
     return TUFF_SUCCESS;
@@ -503,7 +586,26 @@ tuff_status tuff__prove_variant(tuff_device *device, tuff_op_call *call)
     return TUFF_SUCCESS;
 }
 
-/* The highest rung that is right and not among the refused; proven now where no need had been seen for it. */
+/* A rung that no need had been seen for. Though right it is taken in one graph alone. */
+static tuff_status prove_spare(tuff_device *device, const tuff_op_desc *op, uint32_t v)
+{
+    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    tuff__prover_row *row = &verdicts->rows[v];
+    tuff_status status = TUFF_SUCCESS;
+    tuff__file_lock *lock = lock_proofs(device);
+    read_verdicts(device);
+    give_up(device->prover, verdicts, v);
+    if (row->verdict == TUFF__VERDICT_UNNEEDED || row->verdict == TUFF__VERDICT_PENDING) {
+        status = prove_rung(device, op, v);
+        if (row->verdict == TUFF__VERDICT_PROVEN)
+            row->verdict = TUFF__VERDICT_SLOWER;
+    }
+    write_verdicts(device);
+    tuff__file_lock_release(lock);
+    return status;
+}
+
+/* The highest rung that is right and not among the refused. */
 static tuff_status find_other(tuff_device *device, const tuff_op_desc *op, uint32_t refused, uint32_t *out_variant,
                               bool *out_found)
 {
@@ -511,12 +613,8 @@ static tuff_status find_other(tuff_device *device, const tuff_op_desc *op, uint3
     for (uint32_t v = op->variant_count; v-- > 0 && !*out_found;) {
         if (refused >> v & 1)
             continue;
-        if (rows[v].verdict == TUFF__VERDICT_UNNEEDED) {
-            TUFF_TRY(prove_rung(device, op, v));
-            if (rows[v].verdict == TUFF__VERDICT_PROVEN) /* taken in this graph alone */
-                rows[v].verdict = TUFF__VERDICT_SLOWER;
-            write_verdicts(device);
-        }
+        if (rows[v].verdict == TUFF__VERDICT_UNNEEDED || rows[v].verdict == TUFF__VERDICT_PENDING)
+            TUFF_TRY(prove_spare(device, op, v));
         *out_found = rows[v].verdict == TUFF__VERDICT_PROVEN || rows[v].verdict == TUFF__VERDICT_SLOWER;
         *out_variant = v;
     }
@@ -567,7 +665,9 @@ tuff_status tuff__prove_all(tuff_device *device, tuff__prover_row **out_rows, si
 
 void tuff__prover_destroy(tuff__prover *prover)
 {
-    if (prover)
-        tuff__free(prover->path);
+    if (!prover)
+        return;
+    tuff__free(prover->lock_path);
+    tuff__free(prover->path);
     tuff__free(prover);
 }

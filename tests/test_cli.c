@@ -756,6 +756,26 @@ static void test_devices(void **state)
     assert_non_null(strstr(said, "no Vulkan device: "));
 }
 
+/* Processes that start together on a device new to them take the same kernels, which one of them proves for all. */
+static void test_devices_proven_at_once(void **state)
+{
+    (void)state;
+    if (run("devices --prove --device vulkan:0"))
+        skip();
+    const char *prove = "devices --prove --device vulkan:0";
+    const char *others = words("export TUFF_CACHE_DIR='%s'; for i in 1 2; do '%s' %s >'%s'$i 2>&1 & done;",
+                               tuff__check_path("new-cache"), command_path, prove, tuff__check_path("other"));
+    assert_int_equal(run_after(others, words("%s && wait", prove)), 0);
+    if (strstr(complained, "never ended"))
+        fail_msg("%s", complained);
+    for (int i = 1; i <= 2; i++) {
+        char *text = read_text(tuff__check_path(i == 1 ? "other1" : "other2"));
+        if (!strstr(text, said))
+            fail_msg("one process says:\n%s\nanother:\n%s", said, text);
+        tuff__free(text);
+    }
+}
+
 /* -- a disk that is full ------------------------------------------------------------------------------------------ */
 
 /* Files end after some KiB; the signal that says so is ignored, as a full disk sends none. */
@@ -854,6 +874,7 @@ int main(void)
         cmocka_unit_test(test_broken_tables),
         cmocka_unit_test(test_named_lines),
         cmocka_unit_test(test_devices),
+        cmocka_unit_test(test_devices_proven_at_once),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_too_little_memory),

@@ -35,7 +35,7 @@ static tuff_status choose(tuff_device *device, uint32_t *out_variant)
     return status;
 }
 
-/* The one verdict file; fails where there is another file beside it. */
+/* The one verdict file; fails where there is another file beside it, but its lock. */
 static const char *verdict_file(void)
 {
     static char path[1024];
@@ -43,7 +43,7 @@ static const char *verdict_file(void)
     size_t count = 0, found = 0;
     assert_int_equal(tuff__directory_list(tuff__env()->cache_dir, &names, &count), TUFF_SUCCESS);
     for (size_t i = 0; i < count; i++) {
-        if (!strncmp(names[i], "verdicts-", 9)) {
+        if (!strncmp(names[i], "verdicts-", 9) && strcmp(names[i] + strlen(names[i]) - 5, ".lock") != 0) {
             found++;
             snprintf(path, sizeof path, "%s/%s", tuff__env()->cache_dir, names[i]);
             assert_non_null(strstr(names[i], ".txt"));
@@ -164,6 +164,19 @@ static void test_believes_no_unsupported_rung(void **state)
     tuff_device_destroy(device);
 }
 
+/* Two rungs are proven, and who proved them was killed before it chose: its word is not taken for a choice. */
+static void test_believes_no_choice_half_made(void **state)
+{
+    (void)state;
+    uint32_t chosen = choose_on_a_processor();
+    write_verdict_file("matmul t0 1 0.1 0\nmatmul t1 4 0 0\nmatmul t0c 1 0.1 0\n");
+    tuff_device *device = open_device();
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    assert_int_equal(chosen, 2);
+    assert_int_equal(verdict_of("t0"), TUFF__VERDICT_UNNEEDED);
+    tuff_device_destroy(device);
+}
+
 /* -- failures in the middle of a proof ---------------------------------------------------------------------------- */
 
 /* A rung that loses the device is left out at the next start; where that leaves none, all are tried again. */
@@ -208,6 +221,25 @@ static void test_no_memory_is_no_verdict(void **state)
     tuff_device_destroy(device);
 }
 
+/* Nor does it count as a proof that never ended. */
+static void test_no_memory_is_no_attempt(void **state)
+{
+    (void)state;
+    uint32_t chosen = choose_on_a_processor();
+    write_verdict_file("matmul t0c 6 0 1\n");
+    tuff_device *device = open_device();
+    tuff__vk_facts *facts = &tuff__vk_device_of(device)->facts;
+    const uint64_t allowed = facts->max_memory_allocation_size;
+    facts->max_memory_allocation_size = 0;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(choose(device, &chosen), TUFF_ERROR_OUT_OF_DEVICE_MEMORY);
+    assert_int_equal(verdict_of("t0c"), TUFF__VERDICT_PENDING);
+    facts->max_memory_allocation_size = allowed;
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    assert_int_equal(chosen, 2);
+    tuff_device_destroy(device);
+}
+
 static void count_warnings(void *user, tuff_log_level level, const char *message)
 {
     *(int *)user += level == TUFF_LOG_WARNING && strstr(message, "verdicts cannot be kept");
@@ -226,6 +258,219 @@ static void test_a_cache_that_cannot_be_written_is_told_once(void **state)
     tuff_set_log(NULL, NULL);
     assert_int_equal(warnings, 1);
     assert_int_equal(tuff__file_remove(tuff__env()->cache_dir), TUFF_SUCCESS);
+}
+
+/* -- a process that is killed in the middle of a proof ------------------------------------------------------------ */
+
+static struct {
+    PFN_vkCreateBuffer honest;
+    char left[2048]; /* what the verdict file held when the first proof began */
+    size_t size;
+} killed;
+
+static VKAPI_ATTR VkResult VKAPI_CALL keep_verdicts(VkDevice device, const VkBufferCreateInfo *info,
+                                                    const VkAllocationCallbacks *allocator, VkBuffer *buffer)
+{
+    FILE *file = killed.size ? NULL : tuff__file_open(verdict_file(), "r");
+    if (file) {
+        killed.size = fread(killed.left, 1, sizeof killed.left, file);
+        fclose(file);
+    }
+    return killed.honest(device, info, allocator, buffer);
+}
+
+/* Proves, and leaves the file as a kill at the first proof's beginning would have. */
+static void choose_and_be_killed(void)
+{
+    uint32_t chosen = 99;
+    tuff_device *device = open_device();
+    killed.honest = tuff__vk_device_of(device)->table.vkCreateBuffer;
+    killed.size = 0;
+    tuff__vk_device_of(device)->table.vkCreateBuffer = keep_verdicts;
+    assert_int_equal(choose(device, &chosen), TUFF_SUCCESS);
+    tuff_device_destroy(device);
+    assert_true(killed.size > 0 && killed.size < sizeof killed.left);
+    tuff__check_write(verdict_file(), killed.left, killed.size);
+}
+
+static struct {
+    int warnings;
+    char last[512];
+} heard;
+
+static void hear_warnings(void *user, tuff_log_level level, const char *message)
+{
+    (void)user;
+    if (level != TUFF_LOG_WARNING)
+        return;
+    heard.warnings++;
+    snprintf(heard.last, sizeof heard.last, "%s", message);
+}
+
+/* What is chosen; how many warnings that brings is in `heard`. */
+static uint32_t choose_and_listen(void)
+{
+    uint32_t chosen = 99;
+    tuff_device *device = open_device();
+    heard.warnings = 0;
+    tuff_set_log(hear_warnings, NULL);
+    const tuff_status status = choose(device, &chosen);
+    tuff_set_log(NULL, NULL);
+    assert_int_equal(status, TUFF_SUCCESS);
+    tuff_device_destroy(device);
+    return chosen;
+}
+
+static void test_a_proof_killed_once_is_tried_again(void **state)
+{
+    const uint32_t wanted = choose_on_a_processor();
+    assert_int_equal(forget(state), 0);
+    choose_and_be_killed();
+    assert_int_equal(verdict_of("t0c"), TUFF__VERDICT_PENDING);
+    assert_int_equal(choose_and_listen(), wanted);
+    assert_int_equal(heard.warnings, 0);
+    assert_int_equal(verdict_of("t0c"), TUFF__VERDICT_PROVEN);
+}
+
+/* The reason in words that `tuff devices --prove` gives for t0c of matmul. */
+static void check_reason(const char *part)
+{
+    tuff__prover_row *rows = NULL;
+    size_t count = 0, found = 0;
+    tuff_device *device = open_device();
+    assert_int_equal(tuff__prove_all(device, &rows, &count), TUFF_SUCCESS);
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(rows[i].op, "matmul") && !strcmp(rows[i].variant, "t0c"))
+            found += strstr(rows[i].reason, part) != NULL;
+    tuff__free(rows);
+    tuff_device_destroy(device);
+    assert_int_equal(found, 1);
+}
+
+static void test_a_proof_killed_twice_is_left_out(void **state)
+{
+    static const char reason[] = "its proof began 2 times and never ended; to try again remove ";
+    char wanted[192];
+    choose_on_a_processor();
+    assert_int_equal(forget(state), 0);
+    choose_and_be_killed();
+    choose_and_be_killed();
+    assert_int_equal(verdict_of("t0c"), TUFF__VERDICT_PENDING); /* to this one that reads it its proof may still run */
+    assert_int_equal(choose_and_listen(), 0);
+    assert_int_equal(heard.warnings, 1);
+    snprintf(wanted, sizeof wanted, "%s%.100s", reason, verdict_file());
+    if (!strstr(heard.last, "matmul.t0c: left out") || !strstr(heard.last, wanted))
+        fail_msg("'%s' does not tell why, and how to try again", heard.last);
+    assert_int_equal(verdict_of("t0c"), TUFF__VERDICT_WRONG);
+    assert_int_equal(choose_and_listen(), 0);
+    assert_int_equal(heard.warnings, 0);
+    check_reason(reason);
+    write_verdict_file("matmul t0 6 0 2\nmatmul t0c 6 0 2\n"); /* nothing to lose */
+    assert_int_equal(choose_and_listen(), 2);
+    assert_int_equal(verdict_of("t0c"), TUFF__VERDICT_PROVEN);
+}
+
+/* -- several at once ---------------------------------------------------------------------------------------------- */
+
+enum { CHOOSERS = 3 };
+
+typedef struct meeting {
+    tuff__mutex *mutex;
+    tuff__condition *condition;
+    int count; /* of device objects that are open */
+} meeting;
+
+typedef struct chooser {
+    meeting *meeting;
+    tuff_status opened, status;
+    uint32_t chosen;
+    bool proved;
+    int warnings;
+} chooser;
+
+static void count_all_warnings(void *user, tuff_log_level level, const char *message)
+{
+    (void)message;
+    *(int *)user += level <= TUFF_LOG_WARNING;
+}
+
+static bool made_pipelines(const tuff__vk_device *vk)
+{
+    bool made = false;
+    for (size_t i = 0; i < tuff__shader_count; i++)
+        made = made || (vk->shaders[i].module && !strncmp(tuff__shaders[i].name, "matmul", 6));
+    return made;
+}
+
+/* Opens a device, waits until all have, and chooses. */
+static void choose_in_a_thread(void *user)
+{
+    chooser *self = user;
+    meeting *all = self->meeting;
+    tuff_device *device = NULL;
+    tuff_set_log(count_all_warnings, &self->warnings);
+    self->opened = tuff_device_create(&(tuff_device_create_info){.device = "vulkan:0"}, &device);
+    tuff__mutex_lock(all->mutex);
+    all->count++;
+    tuff__condition_signal_all(all->condition);
+    while (all->count < CHOOSERS)
+        tuff__condition_wait(all->condition, all->mutex);
+    tuff__mutex_unlock(all->mutex);
+    if (!device)
+        return;
+    self->status = choose(device, &self->chosen);
+    self->proved = made_pipelines(tuff__vk_device_of(device));
+    tuff_device_destroy(device);
+}
+
+/* One proves, the others wait for what it finds. */
+static void test_device_objects_at_once_choose_alike(void **state)
+{
+    (void)state;
+    meeting all = {.count = 0};
+    chooser choosers[CHOOSERS];
+    tuff__thread *threads[CHOOSERS];
+    int proved = 0;
+    assert_int_equal(tuff__mutex_create(&all.mutex), TUFF_SUCCESS);
+    assert_int_equal(tuff__condition_create(&all.condition), TUFF_SUCCESS);
+    for (int i = 0; i < CHOOSERS; i++) {
+        choosers[i] = (chooser){.meeting = &all, .chosen = 99};
+        assert_int_equal(tuff__thread_create(choose_in_a_thread, &choosers[i], &threads[i]), TUFF_SUCCESS);
+    }
+    for (int i = 0; i < CHOOSERS; i++)
+        tuff__thread_join(threads[i]);
+    for (int i = 0; i < CHOOSERS; i++) {
+        assert_int_equal(choosers[i].opened, TUFF_SUCCESS);
+        assert_int_equal(choosers[i].status, TUFF_SUCCESS);
+        assert_int_equal(choosers[i].chosen, choosers[0].chosen);
+        assert_int_equal(choosers[i].warnings, 0);
+        proved += choosers[i].proved;
+    }
+    assert_int_equal(proved, 1);
+    tuff__condition_destroy(all.condition);
+    tuff__mutex_destroy(all.mutex);
+}
+
+/* Who knows the verdicts needs no lock: whoever holds it may take its time. */
+static void test_known_verdicts_want_no_lock(void **state)
+{
+    (void)state;
+    uint32_t first = 99, again = 98;
+    char path[1024];
+    tuff__file_lock *lock = NULL;
+    tuff_device *device = open_device();
+    assert_int_equal(choose(device, &first), TUFF_SUCCESS);
+    tuff_device_destroy(device);
+    snprintf(path, sizeof path, "%s", verdict_file());
+    snprintf(strrchr(path, '.'), 6, ".lock");
+    assert_true(tuff__file_exists(path));
+    assert_int_equal(tuff__file_lock_take(path, false, &lock), TUFF_SUCCESS);
+    assert_non_null(lock); /* nothing holds it on */
+    device = open_device();
+    assert_int_equal(choose(device, &again), TUFF_SUCCESS);
+    assert_int_equal(again, first);
+    tuff_device_destroy(device);
+    tuff__file_lock_release(lock);
 }
 
 /* -- a kernel that a driver refuses for one graph's sizes -----------------------------------------------------------
@@ -352,8 +597,14 @@ int main(void)
         cmocka_unit_test_setup(test_remembers, forget),
         cmocka_unit_test_setup(test_proves_no_unneeded_rung, forget),
         cmocka_unit_test_setup(test_believes_no_unsupported_rung, forget),
+        cmocka_unit_test_setup(test_believes_no_choice_half_made, forget),
         cmocka_unit_test_setup(test_a_lost_device_is_remembered, forget),
         cmocka_unit_test_setup(test_no_memory_is_no_verdict, forget),
+        cmocka_unit_test_setup(test_no_memory_is_no_attempt, forget),
+        cmocka_unit_test_setup(test_a_proof_killed_once_is_tried_again, forget),
+        cmocka_unit_test_setup(test_a_proof_killed_twice_is_left_out, forget),
+        cmocka_unit_test_setup(test_device_objects_at_once_choose_alike, forget),
+        cmocka_unit_test_setup(test_known_verdicts_want_no_lock, forget),
         cmocka_unit_test_setup(test_a_refused_kernel_is_replaced, forget),
         cmocka_unit_test_setup(test_no_kernel_left, forget),
         cmocka_unit_test_setup(test_a_cache_that_cannot_be_written_is_told_once, forget),
