@@ -19,7 +19,7 @@ double tuff__median(double *values, size_t count)
 static tuff_status time_calls(tuff_graph *graph, size_t runs, double *seconds)
 {
     const tuff__backend *backend = graph->device->backend;
-    for (size_t c = 0; c < graph->call_count; c++) /* commands are recorded, caches and clocks are warm */
+    for (size_t c = 0; c < graph->call_count; c++) /* caches and clocks are warm */
         TUFF_TRY(backend->program_run_call(graph->program, c, NULL));
     for (size_t run = 0; run < runs; run++)
         for (size_t c = 0; c < graph->call_count; c++)

@@ -401,6 +401,58 @@ static void test_time_scale(void **state)
     assert_true(scale >= 0.05 && scale < 1);
 }
 
+static PFN_vkQueueSubmit real_submit;
+static uint32_t batches_sent;
+
+static VKAPI_ATTR VkResult VKAPI_CALL count_batches(VkQueue queue, uint32_t count, const VkSubmitInfo *batches,
+                                                    VkFence fence)
+{
+    batches_sent += count;
+    return real_submit(queue, count, batches, fence);
+}
+
+static uint32_t batches_of_call(tuff__program *program, double *out_seconds)
+{
+    batches_sent = 0;
+    assert_int_equal(program->device->backend->program_run_call(program, 0, out_seconds), TUFF_SUCCESS);
+    return batches_sent;
+}
+
+/* A call alone is cut as the whole program is, and its time is that of all its parts. */
+static void test_batches_of_one_call(void **state)
+{
+    enum { PARTS = 16 };
+    static const fill_params params = {9};
+    const uint64_t size = 1u << 20;
+    tuff_device *device = *state;
+    tuff__vk_device *vk = tuff__vk_device_of(device);
+    tuff_buffer *buffer = create_buffer(device, size, TUFF__MEMORY_DEVICE);
+    const tuff_op_call call = fill_call(buffer, 0, size, &params);
+    device->target.max_storage_buffer_range = size / PARTS;
+    device->properties.type = TUFF_DEVICE_TYPE_DISCRETE_GPU;
+    tuff__program *whole = create_program(device, &call, 1);
+    vk->time_scale = 1e6;
+    tuff__program *cut = create_program(device, &call, 1);
+    vk->time_scale = 1;
+    real_submit = vk->table.vkQueueSubmit;
+    vk->table.vkQueueSubmit = count_batches;
+    batches_sent = 0;
+    assert_int_equal(device->backend->program_run(cut), TUFF_SUCCESS);
+    assert_int_equal(batches_sent, PARTS);
+    const double begin = tuff__clock_seconds();
+    double seconds = 0;
+    assert_int_equal(batches_of_call(cut, &seconds), PARTS);
+    assert_true(seconds > 0 && seconds <= tuff__clock_seconds() - begin);
+    check_words(buffer, 0, size / 4, params.word);
+    assert_int_equal(batches_of_call(whole, NULL), 1);
+    vk->time_scale = 1e6; /* what has been learnt since the program was made counts */
+    assert_int_equal(batches_of_call(whole, NULL), PARTS);
+    vk->table.vkQueueSubmit = real_submit;
+    device->backend->program_destroy(whole);
+    device->backend->program_destroy(cut);
+    device->backend->buffer_destroy(buffer);
+}
+
 static PFN_vkWaitForFences real_wait;
 
 /* As if the device had been at work for 0.3 s. */
@@ -462,6 +514,37 @@ static void test_recut(void **state)
     check_words(buffer, 0, size / 4, params.word);
     device->backend->program_destroy(small);
     device->backend->program_destroy(large);
+    device->backend->buffer_destroy(buffer);
+}
+
+/* So does a call alone, from its next run on; of the program it says nothing. */
+static void test_recut_of_one_call(void **state)
+{
+    static const fill_params params = {7};
+    const uint64_t size = 4u << 20, parts = 16; /* 100 µs by the table */
+    tuff_device *device = *state;
+    tuff__vk_device *vk = tuff__vk_device_of(device);
+    device->target.software = false;
+    device->target.max_storage_buffer_range = size / parts;
+    device->properties.type = TUFF_DEVICE_TYPE_DISCRETE_GPU;
+    tuff_buffer *buffer = create_buffer(device, size, TUFF__MEMORY_DEVICE);
+    const tuff_op_call call = fill_call(buffer, 0, size, &params);
+    tuff__program *program = create_program(device, &call, 1);
+    real_submit = vk->table.vkQueueSubmit;
+    real_wait = vk->table.vkWaitForFences;
+    vk->table.vkQueueSubmit = count_batches;
+    vk->table.vkWaitForFences = wait_long;
+    vk->table.vkGetFenceStatus = never_ready;
+    assert_int_equal(batches_of_call(program, NULL), 1);
+    assert_true(vk->time_scale > 100);
+    assert_true(batches_of_call(program, NULL) > 1);
+    batches_sent = 0;
+    assert_int_equal(device->backend->program_run(program), TUFF_SUCCESS);
+    assert_int_equal(batches_sent, 1);
+    vk->table.vkQueueSubmit = real_submit;
+    vk->table.vkWaitForFences = real_wait;
+    check_words(buffer, 0, size / 4, params.word);
+    device->backend->program_destroy(program);
     device->backend->buffer_destroy(buffer);
 }
 
@@ -603,7 +686,6 @@ static tuff_status run_batches(tuff_device *device, uint32_t count)
     return status;
 }
 
-static PFN_vkQueueSubmit real_submit;
 static uint32_t submits_left;
 
 static VKAPI_ATTR VkResult VKAPI_CALL refuse_later(VkQueue queue, uint32_t count, const VkSubmitInfo *batches,
@@ -795,7 +877,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_programs_staged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_batches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_batches, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_batches_of_one_call, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recut, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_recut_of_one_call, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_split, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hazards, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_mismatches, set_up, tear_down),

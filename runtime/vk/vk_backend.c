@@ -4,7 +4,7 @@
  * One command buffer must stay far below a driver's watchdog, so operators keep each dispatch below what BATCH_SECONDS
  * allow (tuff__target.max_dispatch_flops), and a program is cut where its estimated time passes them: the estimate of
  * the table of rates times a scale. A program starts with the device's scale, which the long runs before it taught, and
- * goes on with its own once its runs show that it is far slower.
+ * goes on with its own once its runs show that it is far slower. A call that runs alone is cut by the same rule.
  */
 #include "vk_backend.h"
 
@@ -56,10 +56,11 @@ typedef struct vk_program {
     VkCommandBuffer *batches;
     VkSemaphore *chain; /* batch_count - 1 */
     uint32_t batch_count, batch_capacity;
-    VkCommandBuffer *single; /* by call; null until run_call first needs it */
     VkFence fence;
-    VkQueryPool clock; /* two timestamps around a single call; null until first needed */
-    bool recut;        /* the latest run showed that the batches are too long */
+    bool recut; /* the latest run showed that the batches are too long */
+    /* A call alone; both null until first needed. */
+    VkCommandBuffer single; /* encoded anew for each part of it */
+    VkQueryPool clock;      /* two timestamps around that part */
     tuff__program_statistics statistics;
 } vk_program;
 
@@ -126,16 +127,26 @@ static void estimate_call(vk_program *program, size_t index)
     }
 }
 
-static tuff_status allocate_lists(vk_program *program)
+static tuff_status allocate_list(vk_program *program)
 {
-    program->first_dispatch = tuff__calloc(program->call_count + 1, sizeof *program->first_dispatch);
-    program->single = tuff__calloc(program->call_count + 1, sizeof(VkCommandBuffer));
-    if (!program->first_dispatch || !program->single)
-        return tuff__fail_memory("a program's list of calls", (program->call_count + 1) * sizeof(VkCommandBuffer));
+    const size_t size = (program->call_count + 1) * sizeof *program->first_dispatch;
+    program->first_dispatch = tuff__calloc(1, size);
+    if (!program->first_dispatch)
+        return tuff__fail_memory("a program's list of calls", size);
     return TUFF_SUCCESS;
 }
 
 /* -- batches ------------------------------------------------------------------------------------------------------ */
+
+/* Where the batch that begins with dispatch `first` ends: after BATCH_SECONDS at most, or after that one dispatch. */
+static size_t batch_end(const vk_program *program, size_t first, size_t limit, double scale)
+{
+    double seconds = program->seconds[first] * scale;
+    size_t last = first + 1;
+    while (last < limit && seconds + program->seconds[last] * scale <= BATCH_SECONDS)
+        seconds += program->seconds[last++] * scale;
+    return last;
+}
 
 /* Makes sure that batch number `index` has a command buffer and the semaphore in front of it. */
 static tuff_status add_batch(vk_program *program, uint32_t index)
@@ -165,15 +176,11 @@ static tuff_status add_batch(vk_program *program, uint32_t index)
 /* Cuts the dispatches into batches and encodes them; again whenever the estimate has changed. */
 static tuff_status encode_batches(vk_program *program)
 {
-    const double scale = program->scale;
     const size_t count = program->recorder.count;
     program->statistics.barrier_count = 0;
     program->batch_count = 0;
     for (size_t first = 0; first < count;) {
-        double seconds = program->seconds[first] * scale;
-        size_t last = first + 1;
-        while (last < count && seconds + program->seconds[last] * scale <= BATCH_SECONDS)
-            seconds += program->seconds[last++] * scale;
+        const size_t last = batch_end(program, first, count, program->scale);
         TUFF_TRY(add_batch(program, program->batch_count));
         TUFF_TRY(tuff__vk_recorder_encode(&program->recorder, first, last, program->batches[program->batch_count],
                                           VK_NULL_HANDLE, &program->statistics.barrier_count));
@@ -186,7 +193,7 @@ static tuff_status encode_batches(vk_program *program)
 
 static tuff_status build(vk_program *program, size_t *out_refused)
 {
-    TUFF_TRY(allocate_lists(program));
+    TUFF_TRY(allocate_list(program));
     TUFF_TRY(record_calls(program, out_refused));
     program->seconds = tuff__calloc(program->recorder.count + 1, sizeof *program->seconds);
     if (!program->seconds)
@@ -232,9 +239,8 @@ static void destroy_objects(vk_program *program)
         device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &program->batches[i]);
         device->table.vkDestroySemaphore(device->handle, program->chain[i], NULL);
     }
-    for (size_t i = 0; program->single && i < program->call_count; i++)
-        if (program->single[i])
-            device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &program->single[i]);
+    if (program->single)
+        device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &program->single);
     if (program->clock)
         device->table.vkDestroyQueryPool(device->handle, program->clock, NULL);
     if (program->fence)
@@ -251,7 +257,6 @@ void tuff__vk_program_destroy(tuff__program *base)
     tuff__vk_recorder_destroy(&program->recorder);
     tuff__free(program->batches);
     tuff__free(program->chain);
-    tuff__free(program->single);
     tuff__free(program->seconds);
     tuff__free(program->first_dispatch);
     tuff__free(program);
@@ -266,14 +271,21 @@ double tuff__vk_time_scale(double scale, double estimated, double seconds)
     return fmin(fmax(fmax(seconds / estimated, scale * FORGETTING), LEAST_SCALE), MOST_SCALE);
 }
 
-/* Learns from a run that took `seconds`, the wait alone. */
+/* The device learns from work that took `seconds`, the wait alone. */
+static void teach(tuff__vk_device *device, double estimated, double seconds)
+{
+    if (!device->base.target.software)
+        device->time_scale = tuff__vk_time_scale(device->time_scale, estimated, seconds);
+}
+
+/* The same of a run of the whole program, from which that learns too. */
 static void adapt(vk_program *program, double seconds)
 {
     tuff__vk_device *device = device_of(program);
+    teach(device, program->estimated_seconds, seconds);
     if (device->base.target.software)
         return;
     const double own = seconds / program->estimated_seconds;
-    device->time_scale = tuff__vk_time_scale(device->time_scale, program->estimated_seconds, seconds);
     program->recut = own > RECUT_FACTOR * program->scale &&
                      seconds > RECUT_FACTOR * BATCH_SECONDS * program->batch_count &&
                      program->batch_count < program->statistics.dispatch_count;
@@ -331,41 +343,56 @@ static double device_seconds(const vk_program *program, double wall)
     return seconds > 0 && seconds <= wall ? seconds : wall;
 }
 
-static tuff_status encode_single(vk_program *program, size_t index)
+static tuff_status ensure_single(vk_program *program)
 {
-    uint32_t barriers = 0;
-    VkCommandBuffer commands = VK_NULL_HANDLE;
-    tuff__vk_device *device = device_of(program);
+    if (program->single)
+        return TUFF_SUCCESS;
     TUFF_TRY(ensure_clock(program));
-    TUFF_TRY(tuff__vk_commands_create(device, 1, &commands));
-    const tuff_status status =
-        tuff__vk_recorder_encode(&program->recorder, program->first_dispatch[index], program->first_dispatch[index + 1],
-                                 commands, program->clock, &barriers);
-    if (status == TUFF_SUCCESS)
-        program->single[index] = commands;
-    else
-        device->table.vkFreeCommandBuffers(device->handle, device->command_pool, 1, &commands);
-    return status;
+    return tuff__vk_commands_create(device_of(program), 1, &program->single);
 }
 
+/* A call alone is cut anew at each run, by the most that is known. */
+static double single_scale(const vk_program *program)
+{
+    return fmax(program->scale, device_of(program)->time_scale);
+}
+
+/* Sends dispatches [first, last) as one batch, waits for it, and adds the time it took. */
+static tuff_status run_part(vk_program *program, size_t first, size_t last, double *seconds)
+{
+    tuff__vk_device *device = device_of(program);
+    double estimated = 0;
+    uint32_t barriers = 0;
+    for (size_t i = first; i < last; i++)
+        estimated += program->seconds[i];
+    if (!device->lost) /* the command buffer may still be in use where it hung */
+        TUFF_TRY(tuff__vk_recorder_encode(&program->recorder, first, last, program->single, program->clock, &barriers));
+    const double begin = tuff__clock_seconds();
+    TUFF_TRY(tuff__vk_submit(device, &program->single, 1, NULL, program->fence));
+    const double sent = tuff__clock_seconds();
+    TUFF_TRY(tuff__vk_wait(device, program->fence, estimated * single_scale(program)));
+    const double done = tuff__clock_seconds();
+    teach(device, estimated, done - sent);
+    *seconds += device_seconds(program, done - begin);
+    return TUFF_SUCCESS;
+}
+
+/* What one call teaches is the device's alone: a program is made of many, and would stay cut by its slowest. */
 tuff_status tuff__vk_program_run_call(tuff__program *base, size_t index, double *out_seconds)
 {
     vk_program *program = program_of(base);
-    tuff__vk_device *device = device_of(program);
+    double seconds = 0;
     if (index >= program->call_count)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "vulkan: a program of %zu calls has no call %zu",
                           program->call_count, index);
+    TUFF_TRY(ensure_single(program));
+    const size_t end = program->first_dispatch[index + 1];
+    for (size_t first = program->first_dispatch[index], last; first < end; first = last) {
+        last = batch_end(program, first, end, single_scale(program));
+        TUFF_TRY(run_part(program, first, last, &seconds));
+    }
     if (out_seconds)
-        *out_seconds = 0;
-    if (program->first_dispatch[index] == program->first_dispatch[index + 1])
-        return TUFF_SUCCESS;
-    if (!program->single[index])
-        TUFF_TRY(encode_single(program, index));
-    const double begin = tuff__clock_seconds();
-    TUFF_TRY(tuff__vk_submit(device, &program->single[index], 1, NULL, program->fence));
-    TUFF_TRY(tuff__vk_wait(device, program->fence, program->estimated_seconds * program->scale));
-    if (out_seconds)
-        *out_seconds = device_seconds(program, tuff__clock_seconds() - begin);
+        *out_seconds = seconds;
     return TUFF_SUCCESS;
 }
 

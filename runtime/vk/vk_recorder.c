@@ -352,12 +352,11 @@ tuff_status tuff__vk_recorder_encode(const tuff__recorder *recorder, size_t firs
         device->table.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, clock, 0);
     const tuff_status status = encode_range(recorder, first, last, commands, &hazards, out_barriers);
     tuff__free(hazards.accesses);
-    TUFF_TRY(status);
     if (clock)
         device->table.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, clock, 1);
     barrier_to_host(device, commands);
-    TUFF_TRY_VK(device->table.vkEndCommandBuffer(commands));
-    return TUFF_SUCCESS;
+    TUFF_TRY_VK(device->table.vkEndCommandBuffer(commands)); /* after a failure too: only then may it be begun again */
+    return status;
 }
 
 tuff_status tuff__vk_record_copy(tuff__vk_device *device, VkCommandBuffer commands, VkBuffer from, VkBuffer to,
