@@ -99,13 +99,19 @@ tuff_status tuff_device_list(tuff_device_properties **out_devices, size_t *out_c
 
 /* -- the choice --------------------------------------------------------------------------------------------------- */
 
+/* tolower is the locale's: in Turkish the small I is none. */
+static char lower(char letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+}
+
 /* Whether `part` occurs in `text`, in any case. */
 static bool contains(const char *text, const char *part)
 {
     const size_t length = strlen(part);
     for (; *text; text++) {
         size_t i = 0;
-        while (i < length && text[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
+        while (i < length && text[i] && lower(text[i]) == lower(part[i]))
             i++;
         if (i == length)
             return true;

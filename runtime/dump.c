@@ -75,7 +75,9 @@ tuff_status tuff_graph_dump(const tuff_graph *graph, const char *path, bool dot)
     FILE *file = tuff__file_open(path, "w");
     if (!file)
         return tuff__fail(TUFF_ERROR_IO, "%s: cannot be opened for writing", path);
+    void *locale = tuff__c_locale_begin();
     (dot ? dump_dot : dump_lines)(file, graph);
+    tuff__c_locale_end(locale);
     const bool failed = ferror(file) != 0;
     if (fclose(file) != 0 || failed)
         return tuff__fail(TUFF_ERROR_IO, "%s: could not be written", path);

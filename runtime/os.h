@@ -102,6 +102,13 @@ bool tuff__has_address_space(size_t size);
  * the weights of a small model are loaded. */
 void tuff__memory_prefer_large_pages(void *block, size_t size);
 
+/* -- locale ------------------------------------------------------------------------------------------------------- */
+
+/* An application may have set a locale that writes 0,5 for 0.5. Between these two this thread reads and writes numbers
+ * as C does; the process and its other threads go on as they are. Pairs nest; `before` is what begin returned. */
+void *tuff__c_locale_begin(void);
+void tuff__c_locale_end(void *before);
+
 /* -- terminal ----------------------------------------------------------------------------------------------------- */
 
 bool tuff__is_terminal(FILE *file);

@@ -18,6 +18,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -32,6 +33,9 @@
 #endif
 #include <time.h>
 #include <unistd.h>
+#if defined(__APPLE__) || defined(__FreeBSD__)
+#include <xlocale.h> /* uselocale */
+#endif
 
 /* "PATH: cannot VERB: No such file or directory". `error` is errno, saved by the caller before anything else. */
 static tuff_status fail_path(const char *path, const char *verb, int error)
@@ -703,6 +707,28 @@ void tuff__memory_prefer_large_pages(void *block, size_t size)
     (void)block;
     (void)size;
 #endif
+}
+
+/* -- locale ------------------------------------------------------------------------------------------------------- */
+
+static locale_t c_locale; /* null where the system had no memory for it: then the application's stays */
+
+static void make_c_locale(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+void *tuff__c_locale_begin(void)
+{
+    static tuff__once made = TUFF__ONCE_INIT;
+    tuff__call_once(&made, make_c_locale);
+    return c_locale ? (void *)uselocale(c_locale) : NULL;
+}
+
+void tuff__c_locale_end(void *before)
+{
+    if (before)
+        uselocale((locale_t)before);
 }
 
 /* -- terminal ----------------------------------------------------------------------------------------------------- */

@@ -167,8 +167,10 @@ tuff_status tuff__json_parse(const char *name, const char *text, size_t size, co
     if (!json)
         return tuff__fail_memory(name, sizeof *json);
     json->name = tuff__strdup(name);
+    void *locale = tuff__c_locale_begin();
     const tuff_status status =
         json->name ? parse_text(json, text, size, bounds.first_line) : tuff__fail_memory(name, strlen(name) + 1);
+    tuff__c_locale_end(locale);
     if (status != TUFF_SUCCESS) {
         tuff__json_destroy(json);
         return status;
@@ -502,18 +504,11 @@ void tuff__json_write_int(tuff__json_writer *writer, int64_t value)
     write_token(writer, token);
 }
 
-/* An application may have set a locale whose decimal point is not a point; JSON's always is. A whole number gets ".0",
- * as in Python, so that it reads back as a float there. */
+/* A whole number gets ".0", as in Python, so that it reads back as a float there. */
 static void write_real(tuff__json_writer *writer, char *token, size_t size)
 {
-    bool whole = true;
-    for (char *p = token; *p; p++) {
-        if (!strchr("0123456789+-e", *p))
-            *p = '.';
-        whole = whole && *p != '.' && *p != 'e';
-    }
     const size_t length = strlen(token);
-    if (whole && length + 2 < size)
+    if (!strpbrk(token, ".e") && length + 2 < size)
         memcpy(token + length, ".0", 3);
     write_token(writer, token);
 }
@@ -525,11 +520,13 @@ void tuff__json_write_double(tuff__json_writer *writer, double value)
         tuff__json_write_null(writer);
         return;
     }
+    void *locale = tuff__c_locale_begin();
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(token, sizeof token, "%.*g", digits, value);
         if (strtod(token, NULL) == value)
             break;
     }
+    tuff__c_locale_end(locale);
     write_real(writer, token, sizeof token);
 }
 
@@ -540,11 +537,13 @@ void tuff__json_write_float(tuff__json_writer *writer, float value)
         tuff__json_write_null(writer);
         return;
     }
+    void *locale = tuff__c_locale_begin();
     for (int digits = 6; digits <= 9; digits++) {
         snprintf(token, sizeof token, "%.*g", digits, (double)value);
         if (strtof(token, NULL) == value)
             break;
     }
+    tuff__c_locale_end(locale);
     write_real(writer, token, sizeof token);
 }
 

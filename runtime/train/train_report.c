@@ -2,6 +2,7 @@
 #include "train_report.h"
 
 #include "../io/file.h"
+#include "../os.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -232,6 +233,8 @@ tuff_status tuff__train_report_save(const tuff__train_report *report, const char
         tuff__file_writer_abort(&writer);
         return status;
     }
+    void *locale = tuff__c_locale_begin();
     write_page(writer.file, report); /* a write that fails shows at commit, which asks the stream */
+    tuff__c_locale_end(locale);
     return tuff__file_writer_commit(&writer);
 }

@@ -8,6 +8,7 @@
 #include "../io/file.h"
 #include "../io/json.h"
 #include "../io/utf8.h"
+#include "../os.h"
 #include "../shape.h"
 
 #include <math.h>
@@ -322,6 +323,7 @@ tuff_status tuff_verify_report_write(const tuff_verify_report *report, tuff_veri
     tuff__verify_group *groups = NULL;
     size_t count = 0;
     tuff__file_writer writer = {0};
+    void *locale = tuff__c_locale_begin();
     tuff_status status = tuff__verify_groups(report, &groups, &count);
     if (status == TUFF_SUCCESS)
         status = tuff__file_writer_open(&writer, path);
@@ -335,6 +337,7 @@ tuff_status tuff_verify_report_write(const tuff_verify_report *report, tuff_veri
         status = tuff__file_writer_commit(&writer);
     else
         tuff__file_writer_abort(&writer);
+    tuff__c_locale_end(locale);
     tuff__free(groups);
     return status;
 }
