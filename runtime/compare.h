@@ -18,7 +18,8 @@ typedef struct tuff__comparison {
 
 /* Holds `got` against call->outputs[output].data, which the reference computed from call->inputs' data. Element i is
  * right when |got - want| <= op->allowance·2^-23·(|want| + magnitude[i]), or both are the same infinity; NaN is never
- * right. A magnitude is at least 2^-100, so that flushing to zero is right. Errors: memory. */
+ * right. A magnitude is at least 2^-100, so that flushing to zero is right; with allowance 0 it is right where the
+ * operator computes (is not in_order). Errors: memory. */
 tuff_status tuff__compare_output(const tuff_op_call *call, uint32_t output, const void *got,
                                  tuff__comparison *out_comparison);
 

@@ -85,7 +85,7 @@ typedef struct tuff_op_desc {
     uint8_t optional_inputs;           /* how many of the last inputs may be absent */
     uint8_t alias[TUFF__MAX_OUTPUTS];  /* 0: own memory; i + 1: updates input i in place */
     bool view;                         /* output 0 is input 0's memory under another shape: nothing runs */
-    bool in_order;                     /* verify: exact equality wanted (copies, integers) */
+    bool in_order; /* copies, choices, integers: the very bits, where arithmetic may flush subnormal numbers to zero */
     /* Error allowed in element i, in units of 2^-23·(|want[i]| + magnitude[i]); see docs/numerics.md. 0: equal bits. */
     float allowance;
     /* Checks inputs and params, sets outputs[].dtype and .shape. Reports with tuff__fail_shape. */

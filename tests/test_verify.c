@@ -73,6 +73,47 @@ static void test_exact(void **state)
     assert_int_equal(c.worst, 1);
 }
 
+/* What one operator makes of one element of each input, a device gives as `got`. */
+static bool is_right_of(const tuff_op_desc *op, float a, float b, float got)
+{
+    float want = 0;
+    tuff__comparison c;
+    const tuff_shape one = TUFF_SHAPE(1);
+    tuff_op_call call = {.op = op, .input_count = op->input_count, .output_count = 1};
+    call.inputs[0] = (tuff__operand){.dtype = TUFF_F32, .shape = one, .data = &a, .present = true};
+    call.inputs[1] = (tuff__operand){.dtype = TUFF_F32, .shape = one, .data = &b, .present = true};
+    call.outputs[0] = (tuff__operand){.dtype = TUFF_F32, .shape = one, .data = &want, .present = true};
+    op->compute(&call);
+    assert_int_equal(tuff__compare_output(&call, 0, &got, &c), TUFF_SUCCESS);
+    return c.bad == 0;
+}
+
+/* Subnormal arguments and results of arithmetic may be flushed to zero: those, and nothing besides. */
+static void test_flushed(void **state)
+{
+    (void)state;
+    const float least = 0x1p-126F, subnormal = 0x1p-127F; /* the least normal number, and half of it */
+    assert_true(is_right_of(&tuff__op_add, 3 * subnormal, -least, subnormal));
+    assert_true(is_right_of(&tuff__op_add, 3 * subnormal, -least, 0));
+    assert_true(is_right_of(&tuff__op_add, 3 * subnormal, -least, -0.0F));
+    assert_false(is_right_of(&tuff__op_add, 3 * subnormal, -least, -subnormal));
+    assert_false(is_right_of(&tuff__op_add, 3 * subnormal, -least, subnormal / 2));
+    assert_false(is_right_of(&tuff__op_add, 3 * subnormal, -least, least));
+    assert_false(is_right_of(&tuff__op_add, least, 0, 0)); /* a normal result */
+    assert_false(is_right_of(&tuff__op_add, -least, 0, least));
+    assert_true(is_right_of(&tuff__op_add, 2 * least, subnormal, 2 * least)); /* of a flushed argument */
+    assert_false(is_right_of(&tuff__op_add, 2 * least, subnormal, subnormal));
+    assert_false(is_right_of(&tuff__op_add, 2 * least, subnormal, 0));
+    assert_true(is_right_of(&tuff__op_mul, subnormal, 0x1p20F, 0));
+    assert_false(is_right_of(&tuff__op_mul, subnormal, 0x1p20F, -0x1p-107F));
+    assert_false(is_right_of(&tuff__op_mul, 0x1p-107F, 1, 0));
+    assert_false(is_right_of(&tuff__op_mul, subnormal, NAN, 0));
+    assert_true(is_right_of(&tuff__op_relu_backward, subnormal, 1, 0)); /* is x above zero? */
+    assert_false(is_right_of(&tuff__op_relu_backward, least, 1, 0));
+    assert_true(is_right_of(&tuff__op_cast, subnormal, 0, subnormal)); /* no arithmetic */
+    assert_false(is_right_of(&tuff__op_cast, subnormal, 0, 0));
+}
+
 /* Normalised mean squared error would call this 1e-9. */
 static void test_one_in_a_million(void **state)
 {
@@ -988,6 +1029,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rule),
         cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_flushed),
         cmocka_unit_test(test_one_in_a_million),
         cmocka_unit_test(test_honest_device),
         cmocka_unit_test(test_sabotaged_operators),
