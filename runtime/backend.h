@@ -21,12 +21,10 @@ typedef struct tuff__target {
     uint32_t thread_count;             /* CPU device: tasks that run at one time; 1 elsewhere */
     bool software;                     /* Vulkan on a CPU: shared memory and barriers cost, wide registers pay */
     bool few_registers;                /* 64 an invocation, where others have 128 and more */
-    bool buffer_device_address;        /* usable, not only reported */
     uint64_t max_storage_buffer_range; /* bytes one binding may span */
     uint32_t max_shared_memory_size;   /* bytes a workgroup may share */
     uint32_t max_workgroup_invocations;
     uint32_t max_workgroup_count[3];
-    uint32_t subgroup_size;
     double max_dispatch_flops;  /* what one dispatch should do at most, to stay short; 0: any number */
     const char *kernel_variant; /* a rung the caller insists on, where it exists; NULL: none; static */
 } tuff__target;

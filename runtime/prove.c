@@ -77,12 +77,16 @@ static uint64_t key_of(const tuff_device *device)
     const tuff_device_properties *p = &device->properties;
     const tuff__target *t = &device->target;
     const uint64_t numbers[] = {
-        p->driver_version,         t->software,
-        t->buffer_device_address,  t->max_storage_buffer_range,
-        t->max_shared_memory_size, t->max_workgroup_invocations,
-        t->max_workgroup_count[0], t->max_workgroup_count[1],
-        t->max_workgroup_count[2], t->subgroup_size,
-        t->few_registers,          FILE_FORMAT,
+        p->driver_version,
+        t->software,
+        t->max_storage_buffer_range,
+        t->max_shared_memory_size,
+        t->max_workgroup_invocations,
+        t->max_workgroup_count[0],
+        t->max_workgroup_count[1],
+        t->max_workgroup_count[2],
+        t->few_registers,
+        FILE_FORMAT,
     };
     uint64_t hash = hash_bytes(UINT64_C(0xCBF29CE484222325), p->uuid, sizeof p->uuid);
     hash = hash_bytes(hash, &t->max_dispatch_flops, sizeof t->max_dispatch_flops);

@@ -22,8 +22,6 @@ typedef struct tuff__vk_facts {
     uint32_t queue_family;
     uint32_t timestamp_bits; /* of that family; 0: it has no clock */
     uint64_t max_memory_allocation_size, max_buffer_size;
-    VkSubgroupFeatureFlags subgroup_operations;
-    uint32_t subgroup_size;
     bool memory_budget, executable_properties, portability_subset; /* extensions that are there */
 } tuff__vk_facts;
 

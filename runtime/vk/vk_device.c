@@ -86,9 +86,7 @@ static void query_limits(device_query *query)
     query->instance->vkGetPhysicalDeviceProperties2(facts->physical, &all);
     facts->max_memory_allocation_size = maintenance3.maxMemoryAllocationSize;
     facts->max_buffer_size = maintenance4.maxBufferSize ? maintenance4.maxBufferSize : UINT64_MAX;
-    facts->subgroup_operations =
-        subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT ? subgroup.supportedOperations : 0;
-    facts->subgroup_size = subgroup.subgroupSize ? subgroup.subgroupSize : 1;
+    query->out->subgroup_size = subgroup.subgroupSize ? subgroup.subgroupSize : 1;
     query->driver_id = driver.driverID;
     memcpy(query->out->uuid, id.deviceUUID, sizeof query->out->uuid);
     const uint32_t version = facts->properties.driverVersion;
@@ -180,10 +178,6 @@ static void apply_quirks(device_query *query)
         if (quirk->max_memory_allocation_size &&
             quirk->max_memory_allocation_size < query->facts->max_memory_allocation_size)
             query->facts->max_memory_allocation_size = quirk->max_memory_allocation_size;
-        if (quirk->avoid_subgroups) {
-            query->facts->subgroup_operations = 0;
-            query->facts->subgroup_size = 1;
-        }
         if (quirk->refused && !query->refusal)
             query->refusal = quirk->reason;
         if (query->announce)
@@ -304,7 +298,6 @@ static tuff_status describe_rest(device_query *query)
     query_memory(query);
     apply_quirks(query);
     out->max_memory_allocation_size = query->facts->max_memory_allocation_size;
-    out->subgroup_size = query->facts->subgroup_size;
     bool found = false;
     TUFF_TRY(query_queue(query, &found));
     out->usable = found && check_limits(&query->facts->properties.limits, out->reason);
@@ -435,13 +428,11 @@ static void set_target(tuff__vk_device *device, const tuff_device_create_info *i
         .thread_count = 1,
         .software = properties->type == TUFF_DEVICE_TYPE_CPU,
         .few_registers = has_few_registers(properties->vendor_id),
-        .buffer_device_address = false, /* no kernel takes addresses: the feature is not enabled */
         .max_storage_buffer_range = properties->max_storage_buffer_range,
         .max_shared_memory_size = properties->max_shared_memory_size,
         .max_workgroup_invocations = properties->max_workgroup_invocations,
         .max_workgroup_count = {limits->maxComputeWorkGroupCount[0], limits->maxComputeWorkGroupCount[1],
                                 limits->maxComputeWorkGroupCount[2]},
-        .subgroup_size = device->facts.subgroup_size,
         .max_dispatch_flops = tuff__vk_max_dispatch_flops(properties->type),
         .kernel_variant = info->kernel_variant,
     };

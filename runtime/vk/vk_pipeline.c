@@ -15,32 +15,9 @@
 
 /* -- shaders ------------------------------------------------------------------------------------------------------ */
 
-/* SPIR-V capabilities that need no feature enabled, by the subgroup operations they stand for. */
-static bool capability_usable(const tuff__vk_device *device, uint32_t capability)
-{
-    static const struct {
-        uint32_t capability;
-        VkSubgroupFeatureFlags operations;
-    } usable[] = {
-        {61, VK_SUBGROUP_FEATURE_BASIC_BIT},      {62, VK_SUBGROUP_FEATURE_VOTE_BIT},
-        {63, VK_SUBGROUP_FEATURE_ARITHMETIC_BIT}, {64, VK_SUBGROUP_FEATURE_BALLOT_BIT},
-        {65, VK_SUBGROUP_FEATURE_SHUFFLE_BIT},    {66, VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT},
-        {67, VK_SUBGROUP_FEATURE_CLUSTERED_BIT},  {68, VK_SUBGROUP_FEATURE_QUAD_BIT},
-    };
-    for (size_t i = 0; i < sizeof usable / sizeof usable[0]; i++)
-        if (usable[i].capability == capability)
-            return (device->facts.subgroup_operations & usable[i].operations) != 0;
-    return false;
-}
-
 static tuff_status check_shader(const tuff__vk_device *device, const tuff__vk_shader *shader)
 {
     const char *name = shader->source->name;
-    for (uint32_t i = 0; i < shader->info.capability_count; i++)
-        if (!capability_usable(device, shader->info.capabilities[i]))
-            return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT,
-                              "shader '%s': it needs SPIR-V capability %u, which tuff does not use on %s", name,
-                              shader->info.capabilities[i], device->base.properties.name);
     uint32_t count = 0;
     for (uint32_t bindings = shader->info.bindings; bindings; bindings &= bindings - 1)
         count++;

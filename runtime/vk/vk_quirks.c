@@ -1,6 +1,7 @@
 /*
  * vk_quirks.c: owns the table of driver quirks. A row needs a public report. What tuff does everywhere needs none: no
- * 16-bit arithmetic, no indexed uniform buffers, no float atomics, short submits, a check of every VkResult.
+ * 16-bit arithmetic, no subgroup operations (miscompiled by Adreno's driver; wrong values on AMD under MoltenVK,
+ * ggml-org/llama.cpp#20029), no indexed uniform buffers, no float atomics, short submits, a check of every VkResult.
  */
 #include "vk_quirks.h"
 
@@ -15,25 +16,11 @@ static const tuff__vk_quirk quirks[] = {
         .reference = "tetherto/qvac-fabric-llm.cpp README; ggml-vulkan.cpp, maxStorageBufferRange for Adreno",
     },
     {
-        .vendor_id = VENDOR_QUALCOMM,
-        .driver_id = VK_DRIVER_ID_QUALCOMM_PROPRIETARY,
-        .avoid_subgroups = true,
-        .reason = "subgroup operations are miscompiled",
-        .reference = "tetherto/qvac-fabric-llm.cpp, Adreno commits",
-    },
-    {
         .vendor_id = VENDOR_AMD,
         .driver_id = VK_DRIVER_ID_AMD_OPEN_SOURCE,
         .max_memory_allocation_size = 1u << 31,
         .reason = "a buffer above 2 GiB is refused",
         .reference = "GPUOpen-Drivers/AMDVLK#413",
-    },
-    {
-        .vendor_id = VENDOR_AMD,
-        .driver_id = VK_DRIVER_ID_MOLTENVK,
-        .avoid_subgroups = true,
-        .reason = "subgroupShuffleXor is reported but gives wrong values",
-        .reference = "ggml-org/llama.cpp#20029",
     },
     {
         .driver_id = VK_DRIVER_ID_MOLTENVK,

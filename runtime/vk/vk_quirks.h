@@ -13,7 +13,6 @@ typedef struct tuff__vk_quirk {
     uint32_t first_version, last_version; /* of VkPhysicalDeviceProperties.driverVersion; last 0: no end is known */
     uint64_t max_storage_buffer_range;
     uint64_t max_memory_allocation_size;
-    bool avoid_subgroups;  /* target.subgroup_size is reported as 1, so that no kernel counts on subgroups */
     bool refused;          /* the device is not used */
     const char *reason;    /* what happens without the row */
     const char *reference; /* where the public can read about it */

@@ -357,22 +357,13 @@ static tuff_status read_execution_mode(const spirv_module *module, const instruc
     return TUFF_SUCCESS;
 }
 
-static tuff_status read_capability(const spirv_module *module, const instruction *found)
-{
-    tuff__spirv_info *info = module->info;
-    if (found->operands[0] == CAPABILITY_SHADER)
-        return TUFF_SUCCESS;
-    if (info->capability_count == TUFF__SPIRV_MAX_CAPABILITIES)
-        return fail_at(module, found->at, "too many capabilities");
-    info->capabilities[info->capability_count++] = found->operands[0];
-    return TUFF_SUCCESS;
-}
-
 static tuff_status read_instruction(spirv_module *module, const instruction *found)
 {
     switch (found->opcode) {
     case OP_CAPABILITY:
-        return read_capability(module, found);
+        if (found->operands[0] != CAPABILITY_SHADER)
+            return fail_at(module, found->at, "a capability besides Shader is not used by tuff");
+        return TUFF_SUCCESS;
     case OP_ENTRY_POINT:
         if (found->operands[0] != EXECUTION_MODEL_COMPUTE || ++module->entry_points > 1)
             return fail_at(module, found->at, "one compute entry point is wanted");

@@ -18,10 +18,10 @@ typedef struct tuff__shader {
 extern const tuff__shader tuff__shaders[];
 extern const size_t tuff__shader_count;
 
-/* The most buffers that a kernel for GPUs binds (those for software devices, named _t0c, bind more). */
+/* The most buffers that a kernel binds; tests/test_vk_spirv.c holds it to that. */
 enum { TUFF__VK_BUFFERS_NEEDED = 8 };
 
-enum { TUFF__SPIRV_MAX_SPECIALIZATION = 32, TUFF__SPIRV_MAX_BINDINGS = 32, TUFF__SPIRV_MAX_CAPABILITIES = 16 };
+enum { TUFF__SPIRV_MAX_SPECIALIZATION = 32, TUFF__SPIRV_MAX_BINDINGS = 32 };
 
 typedef struct tuff__spirv_info {
     uint32_t bindings, readable, writable; /* bit i: binding i of set 0 is declared, not writeonly, not readonly */
@@ -29,12 +29,11 @@ typedef struct tuff__spirv_info {
     uint32_t specialization_ids;           /* bit i: a specialization constant with id i */
     uint32_t local_size[3];                /* as the shader says it; [0] may be overridden where id 0 is there */
     bool local_size_x_specialized;
-    uint32_t capabilities[TUFF__SPIRV_MAX_CAPABILITIES]; /* besides Shader */
-    uint32_t capability_count;
 } tuff__spirv_info;
 
-/* FEATURE_NOT_PRESENT, naming the shader and the word, for a module that is malformed or uses what tuff does not: sets
- * other than 0, images, uniform buffers, arrays of bindings, more than one entry point. */
+/* FEATURE_NOT_PRESENT, naming the shader and the word, for a module that is malformed or uses what tuff does not:
+ * capabilities besides Shader, sets other than 0, images, uniform buffers, arrays of bindings, more than one entry
+ * point. */
 tuff_status tuff__spirv_reflect(const char *name, const uint32_t *words, size_t word_count, tuff__spirv_info *out_info);
 
 #endif
