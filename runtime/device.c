@@ -168,7 +168,7 @@ static tuff_status create_listed(device_list *list, const tuff_device_properties
             return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "device '%s': %s", properties->name, properties->reason);
         tuff_device *device = list->vulkan;
         list->vulkan = NULL;
-        TUFF_TRY(tuff__vk_become(device, properties->vulkan_index, info, keep_statistics));
+        TUFF_TRY(tuff__vk_become(device, properties->vulkan_index, keep_statistics));
         *out_device = device;
         return TUFF_SUCCESS;
     }
@@ -221,6 +221,14 @@ static tuff_status find_variant(const char *wanted, const char **out_name)
                       known);
 }
 
+static void lower_range(tuff_device *device, uint64_t range)
+{
+    if (range >= device->target.max_storage_buffer_range)
+        return;
+    device->target.max_storage_buffer_range = range;
+    device->properties.max_storage_buffer_range = range;
+}
+
 tuff_status tuff__device_create(const tuff_device_create_info *info, bool keep_statistics, tuff_device **out_device)
 {
     tuff_device_create_info wanted = {0};
@@ -231,12 +239,11 @@ tuff_status tuff__device_create(const tuff_device_create_info *info, bool keep_s
     const char *name = wanted.device && wanted.device[0] ? wanted.device : tuff__env()->device;
     TUFF_TRY(create_by_name(name, &wanted, keep_statistics, out_device));
     tuff_device *device = *out_device;
-    tuff__target *target = &device->target;
     device->checks = tuff__env()->check;
     device->dump_dir = tuff__env()->dump;
-    target->kernel_variant = wanted.kernel_variant;
-    if (wanted.max_storage_buffer_range && wanted.max_storage_buffer_range < target->max_storage_buffer_range)
-        target->max_storage_buffer_range = wanted.max_storage_buffer_range;
+    device->target.kernel_variant = wanted.kernel_variant;
+    if (wanted.max_storage_buffer_range)
+        lower_range(device, wanted.max_storage_buffer_range);
     const tuff_status status = tuff__mutex_create(&device->mutex);
     if (status != TUFF_SUCCESS) {
         tuff_device_destroy(device);

@@ -417,12 +417,10 @@ static bool has_few_registers(uint32_t vendor_id)
     return vendor_id == VENDOR_ARM || vendor_id == VENDOR_BROADCOM;
 }
 
-static void set_target(tuff__vk_device *device, const tuff_device_create_info *info)
+static void set_target(tuff__vk_device *device)
 {
     const VkPhysicalDeviceLimits *limits = &device->facts.properties.limits;
-    tuff_device_properties *properties = &device->base.properties;
-    if (info->max_storage_buffer_range && info->max_storage_buffer_range < properties->max_storage_buffer_range)
-        properties->max_storage_buffer_range = info->max_storage_buffer_range;
+    const tuff_device_properties *properties = &device->base.properties;
     device->base.target = (tuff__target){
         .backend = TUFF_BACKEND_VULKAN,
         .thread_count = 1,
@@ -434,7 +432,6 @@ static void set_target(tuff__vk_device *device, const tuff_device_create_info *i
         .max_workgroup_count = {limits->maxComputeWorkGroupCount[0], limits->maxComputeWorkGroupCount[1],
                                 limits->maxComputeWorkGroupCount[2]},
         .max_dispatch_flops = tuff__vk_max_dispatch_flops(properties->type),
-        .kernel_variant = info->kernel_variant,
     };
 }
 
@@ -525,12 +522,11 @@ tuff_status tuff__vk_open(bool validation, tuff_device **out_device, tuff_device
     return TUFF_SUCCESS;
 }
 
-static tuff_status become(tuff__vk_device *device, uint32_t index, const tuff_device_create_info *info,
-                          bool keep_statistics)
+static tuff_status become(tuff__vk_device *device, uint32_t index, bool keep_statistics)
 {
     TUFF_TRY(select_physical(device, index));
     device->keep_statistics = keep_statistics && device->facts.executable_properties;
-    set_target(device, info);
+    set_target(device);
     TUFF_TRY(create_handle(device));
     TUFF_TRY(tuff__vk_pipelines_init(device));
     const tuff_device_properties *properties = &device->base.properties;
@@ -538,10 +534,9 @@ static tuff_status become(tuff__vk_device *device, uint32_t index, const tuff_de
     return TUFF_SUCCESS;
 }
 
-tuff_status tuff__vk_become(tuff_device *device, uint32_t vulkan_index, const tuff_device_create_info *info,
-                            bool keep_statistics)
+tuff_status tuff__vk_become(tuff_device *device, uint32_t vulkan_index, bool keep_statistics)
 {
-    const tuff_status status = become(tuff__vk_device_of(device), vulkan_index, info, keep_statistics);
+    const tuff_status status = become(tuff__vk_device_of(device), vulkan_index, keep_statistics);
     if (status != TUFF_SUCCESS)
         device_destroy(device);
     return status;

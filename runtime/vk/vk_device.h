@@ -13,10 +13,9 @@
 tuff_status tuff__vk_open(bool validation, tuff_device **out_device, tuff_device_properties **out_devices,
                           size_t *out_count, char problem[256]);
 
-/* Makes that object the device with that number, or destroys it where that fails. Of `info` (not NULL):
- * max_storage_buffer_range, kernel_variant. `keep_statistics`: the driver is asked to keep those of every pipeline. */
-tuff_status tuff__vk_become(tuff_device *device, uint32_t vulkan_index, const tuff_device_create_info *info,
-                            bool keep_statistics);
+/* Makes that object the device with that number, or destroys it where that fails. `keep_statistics`: the driver is
+ * asked to keep those of every pipeline. */
+tuff_status tuff__vk_become(tuff_device *device, uint32_t vulkan_index, bool keep_statistics);
 
 /* What validation layers have said about this device and its instance so far. */
 uint64_t tuff__vk_validation_messages(const tuff_device *device);
