@@ -41,8 +41,14 @@ struct tuff_buffer {
     void *host; /* the memory itself where the host can reach it, else NULL */
 };
 
-/* A range of a buffer: what a kernel binds. Offsets are multiples of TUFF__ALIGNMENT. */
 enum { TUFF__ALIGNMENT = 256 }; /* the largest minStorageBufferOffsetAlignment the specification allows */
+/* The least multiple of it that holds `size` bytes. */
+static inline uint64_t tuff__align_up(uint64_t size)
+{
+    return (size + TUFF__ALIGNMENT - 1) / TUFF__ALIGNMENT * TUFF__ALIGNMENT;
+}
+
+/* A range of a buffer: what a kernel binds. Offsets are multiples of TUFF__ALIGNMENT. */
 typedef struct tuff__slice {
     tuff_buffer *buffer; /* NULL: nothing */
     uint64_t offset, size;

@@ -26,7 +26,7 @@ tuff__slice tuff__slice_part(tuff__slice slice, uint64_t offset, uint64_t size)
 
 uint32_t tuff__groups_for(const tuff__target *target, int64_t count, uint32_t per_group)
 {
-    const int64_t groups = (count + per_group - 1) / per_group;
+    const int64_t groups = tuff__divide_up(count, per_group);
     if (groups < 1)
         return 1;
     return groups > target->max_workgroup_count[0] ? target->max_workgroup_count[0] : (uint32_t)groups;

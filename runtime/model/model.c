@@ -80,7 +80,7 @@ static tuff_status place_parameters(tuff_model *model)
                 continue;
             placed[count] = model->parameters[i];
             placed[count].offset = offset;
-            offset += (tuff__parameter_size(&placed[count]) + TUFF__ALIGNMENT - 1) / TUFF__ALIGNMENT * TUFF__ALIGNMENT;
+            offset += tuff__align_up(tuff__parameter_size(&placed[count]));
             count++;
         }
         if (group == 0)

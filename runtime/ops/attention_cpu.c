@@ -159,7 +159,7 @@ static float softmax_row(const attention_block *x, int64_t row)
 static int64_t blocks_per_head(const tuff__attention_sizes *sizes)
 {
     const int64_t rows = block_rows(sizes);
-    return (sizes->tq + rows - 1) / rows;
+    return tuff__divide_up(sizes->tq, rows);
 }
 
 static void forward_block(void *user, size_t index, uint32_t thread)

@@ -159,7 +159,7 @@ static tuff__slice optional(const tuff_op_call *call, uint32_t input, int64_t wo
 static uint32_t groups(int64_t rows, const kernel *k)
 {
     const int64_t tile = k->rows_of_threads * k->rows;
-    return (uint32_t)((rows + tile - 1) / tile);
+    return (uint32_t)tuff__divide_up(rows, tile);
 }
 
 /* At most 16 sums an invocation, where 16 invocations share a row of this many elements: with 32, Adreno 6xx and
@@ -287,8 +287,7 @@ static int64_t pair_count(const tuff__attention_sizes *s)
 /* Bytes; the marks follow. */
 static uint64_t pairs_size(const tuff__attention_sizes *s)
 {
-    const uint64_t size = (uint64_t)pair_count(s) * 2 * sizeof(float);
-    return (size + TUFF__ALIGNMENT - 1) / TUFF__ALIGNMENT * TUFF__ALIGNMENT;
+    return tuff__align_up((uint64_t)pair_count(s) * 2 * sizeof(float));
 }
 
 static uint64_t marks_size(const tuff__attention_sizes *s)

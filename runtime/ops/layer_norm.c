@@ -535,12 +535,12 @@ static tuff_status affine_record(const tuff_op_call *call, tuff__recorder *recor
     const int64_t chunks = affine_chunks(call->target, columns), limit = tuff__window_limit(call->target) / columns;
     if (chunks == 0)
         return tuff__fail_window(call, "a row of partial sums", 2 * columns);
-    int64_t chunk_rows = tuff__max_i64(MIN_CHUNK_ROWS, (rows + chunks - 1) / chunks);
+    int64_t chunk_rows = tuff__max_i64(MIN_CHUNK_ROWS, tuff__divide_up(rows, chunks));
     chunk_rows = tuff__min_i64(chunk_rows, limit);
     const int64_t part = tuff__min_i64(rows, tuff__min_i64(limit / chunk_rows, chunks) * chunk_rows);
     const uint32_t column_groups = tuff__groups_for(call->target, columns, 128);
     for (int64_t first = 0; first < rows; first += part) {
-        const int64_t count = tuff__min_i64(part, rows - first), used = (count + chunk_rows - 1) / chunk_rows;
+        const int64_t count = tuff__min_i64(part, rows - first), used = tuff__divide_up(count, chunk_rows);
         struct tuff_push_layer_norm_affine push = {
             .rows = (uint32_t)count,
             .columns = (uint32_t)columns,

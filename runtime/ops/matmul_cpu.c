@@ -24,17 +24,12 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t divide_up(int64_t count, int64_t size)
-{
-    return (count + size - 1) / size;
-}
-
 /* The size that cuts `count` into about `parts` aligned pieces, and how many that makes. */
 static int64_t cut(int64_t count, int64_t parts, int64_t *out_parts)
 {
-    const int64_t aligned = divide_up(divide_up(count, parts), PART_ALIGNMENT) * PART_ALIGNMENT;
+    const int64_t aligned = tuff__divide_up(tuff__divide_up(count, parts), PART_ALIGNMENT) * PART_ALIGNMENT;
     const int64_t size = parts <= 1 ? count : least(aligned, count);
-    *out_parts = divide_up(count, size);
+    *out_parts = tuff__divide_up(count, size);
     return size;
 }
 
@@ -47,14 +42,14 @@ static matmul_job plan_job(const tuff_op_call *call)
     if (row_parts < 1 || threads == 1)
         row_parts = 1;
     if (row_parts > threads) /* three parts on two threads take as long as four */
-        row_parts = divide_up(row_parts, threads) * threads;
+        row_parts = tuff__divide_up(row_parts, threads) * threads;
     /* Too few for the threads: smaller parts of the longer side. */
     if (s->batch * row_parts < threads && (double)s->m * (double)s->n * (double)s->k > SERIAL_FLOPS) {
-        const int64_t wanted = divide_up(threads, s->batch);
+        const int64_t wanted = tuff__divide_up(threads, s->batch);
         if (s->m >= s->n)
             row_parts = wanted;
         else
-            column_parts = divide_up(wanted, row_parts);
+            column_parts = tuff__divide_up(wanted, row_parts);
     }
     job.rows = cut(s->m, row_parts, &job.row_parts);
     job.columns = cut(s->n, column_parts, &job.column_parts);

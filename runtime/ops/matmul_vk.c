@@ -26,14 +26,9 @@ const tuff__variant tuff__matmul_variants[TUFF__MATMUL_VARIANT_COUNT] = {
     [VARIANT_T0C] = {"t0c", tuff__rung_t0c},
 };
 
-static int64_t divide_up(int64_t count, int64_t size)
-{
-    return (count + size - 1) / size;
-}
-
 static int64_t tile_count(const kernel *k, int64_t batch, int64_t m, int64_t n)
 {
-    return batch * divide_up(m, k->tile_m) * divide_up(n, k->tile_n);
+    return batch * tuff__divide_up(m, k->tile_m) * tuff__divide_up(n, k->tile_n);
 }
 
 /* Enough workgroups for the widest devices at hand (some 130 compute units). */
@@ -60,9 +55,9 @@ enum { SPLIT_DEPTH = 256, MAX_SPLITS = 16, STEP_K = 16 };
 static int64_t split_depth(const kernel *k, const tuff__matmul_sizes *s)
 {
     const int64_t tiles = tile_count(k, s->batch, s->m, s->n);
-    int64_t splits = divide_up(MANY_TILES, tiles);
+    int64_t splits = tuff__divide_up(MANY_TILES, tiles);
     splits = tuff__min_i64(splits, tuff__min_i64(MAX_SPLITS, s->k / SPLIT_DEPTH));
-    return splits <= 1 ? s->k : divide_up(divide_up(s->k, splits), STEP_K) * STEP_K;
+    return splits <= 1 ? s->k : tuff__divide_up(tuff__divide_up(s->k, splits), STEP_K) * STEP_K;
 }
 
 static int64_t elements_of(const tuff_op_call *call, uint32_t input)
@@ -77,7 +72,7 @@ static int64_t planned_split(const tuff_op_call *call, const tuff__target *targe
     if (call->variant == VARIANT_T0C) /* a CPU has few threads */
         return s->k;
     const kernel k = choose_kernel(call, s);
-    const int64_t depth = split_depth(&k, s), splits = divide_up(s->k, depth);
+    const int64_t depth = split_depth(&k, s), splits = tuff__divide_up(s->k, depth);
     const int64_t limit = tuff__window_limit(target), result = s->batch * s->m * s->n;
     const bool whole = elements_of(call, TUFF__MATMUL_A) <= limit && elements_of(call, TUFF__MATMUL_B) <= limit &&
                        result <= limit / splits && s->batch * splits <= target->max_workgroup_count[2];
@@ -89,7 +84,7 @@ uint64_t tuff__matmul_workspace(const tuff_op_call *call, const tuff__target *ta
     if (target->backend != TUFF_BACKEND_VULKAN)
         return 0;
     const tuff__matmul_sizes s = tuff__matmul_sizes_of(call);
-    const int64_t splits = divide_up(s.k, planned_split(call, target, &s));
+    const int64_t splits = tuff__divide_up(s.k, planned_split(call, target, &s));
     return splits > 1 ? (uint64_t)(s.batch * splits * s.m * s.n) * sizeof(float) : 0;
 }
 
@@ -127,7 +122,7 @@ static part_spans spans_of(const tuff__matmul_params *params, const tuff__matmul
 /* Half of a count, kept a multiple of what tiles and vectors like while it is large. */
 static int64_t halve(int64_t count)
 {
-    return count > 128 ? divide_up(count / 2, 64) * 64 : divide_up(count, 2);
+    return count > 128 ? tuff__divide_up(count / 2, 64) * 64 : tuff__divide_up(count, 2);
 }
 
 /* Halves the rows that a span runs over, or, when it is one row, its columns. */
@@ -271,8 +266,8 @@ static tuff_status record_product(const tuff_op_call *call, tuff__recorder *reco
         .shader = k->shader,
         .push_constants = &d->push,
         .push_constants_size = sizeof d->push,
-        .group_count = {(uint32_t)divide_up(p->n_count, k->tile_n), (uint32_t)divide_up(p->m_count, k->tile_m),
-                        (uint32_t)p->batches * d->push.splits},
+        .group_count = {(uint32_t)tuff__divide_up(p->n_count, k->tile_n),
+                        (uint32_t)tuff__divide_up(p->m_count, k->tile_m), (uint32_t)p->batches * d->push.splits},
         .bindings = {d->a, d->b, d->bias, d->residual, d->out},
         .binding_count = 5,
     };
@@ -302,7 +297,7 @@ static tuff_status record_split(const tuff_op_call *call, tuff__recorder *record
                                 const tuff__matmul_sizes *s, int64_t depth)
 {
     const part whole = {.batches = s->batch, .m_count = s->m, .n_count = s->n, .k_count = s->k};
-    const int64_t splits = divide_up(s->k, depth), result = s->m * s->n;
+    const int64_t splits = tuff__divide_up(s->k, depth), result = s->m * s->n;
     const double flops = 2.0 * (double)result * (double)depth;
     const bool all = tuff__rows_per_dispatch(call->target, s->batch * splits, flops, 1) == s->batch * splits;
     const int64_t step = all ? splits : tuff__rows_per_dispatch(call->target, splits, flops, 1);

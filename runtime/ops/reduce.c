@@ -103,7 +103,7 @@ static bool is_larger(float x, float best)
     return x > best || (isnan(x) && !isnan(best));
 }
 
-/* `values` or `indices` may be NULL. */
+/* `value` or `index` may be NULL. */
 static void find_max(const float *x, int64_t n, int64_t stride, float *value, int32_t *index)
 {
     int64_t best = 0;
@@ -281,11 +281,6 @@ typedef struct reduce_pass {
     tuff__slice in, in_indices, out, out_indices;
 } reduce_pass;
 
-static int64_t ceil_divide(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static reduce_pass plan_pass(reduce_view view, const tuff__target *target)
 {
     const int64_t limit = tuff__window_limit(target);
@@ -296,11 +291,11 @@ static reduce_pass plan_pass(reduce_view view, const tuff__target *target)
     } else {
         const int64_t lanes = view.outer * view.inner;
         const int64_t wanted = tuff__min_i64(MAX_CHUNKS, tuff__max_i64(1, WANTED_LANES / lanes));
-        pass.chunk = tuff__min_i64(view.n, tuff__max_i64(MIN_CHUNK, ceil_divide(view.n, wanted)));
+        pass.chunk = tuff__min_i64(view.n, tuff__max_i64(MIN_CHUNK, tuff__divide_up(view.n, wanted)));
         if (view.n * view.inner > limit && view.inner <= limit)
             pass.chunk = tuff__min_i64(pass.chunk, limit / view.inner);
     }
-    pass.chunks = ceil_divide(view.n, pass.chunk);
+    pass.chunks = tuff__divide_up(view.n, pass.chunk);
     return pass;
 }
 
@@ -309,8 +304,7 @@ static uint64_t partial_size(const reduce_pass *pass)
 {
     if (pass->chunks == 1)
         return 0;
-    const uint64_t size = (uint64_t)(pass->view.outer * pass->chunks * pass->view.inner) * 4;
-    return (size + TUFF__ALIGNMENT - 1) / TUFF__ALIGNMENT * TUFF__ALIGNMENT;
+    return tuff__align_up((uint64_t)(pass->view.outer * pass->chunks * pass->view.inner) * 4);
 }
 
 static uint64_t reduce_workspace(const tuff_op_call *call, const tuff__target *target)

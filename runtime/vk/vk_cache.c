@@ -8,6 +8,7 @@
 
 #include "../alloc.h"
 #include "../env.h"
+#include "../hash.h"
 #include "../log.h"
 #include "../os.h"
 
@@ -23,21 +24,12 @@ typedef struct cache_header {
     uint8_t uuid[VK_UUID_SIZE];
 } cache_header;
 
-/* FNV-1a, 64 bits: it meets damage, not malice. */
-static uint64_t checksum_of(const unsigned char *data, size_t size)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ data[i]) * 0x100000001b3u;
-    return hash;
-}
-
 static cache_header header_for(const tuff__vk_device *device, const void *data, size_t size)
 {
     const VkPhysicalDeviceProperties *properties = &device->facts.properties;
     cache_header header = {
         .size = size,
-        .checksum = checksum_of(data, size),
+        .checksum = tuff__hash(TUFF__HASH_START, data, size),
         .vendor_id = properties->vendorID,
         .device_id = properties->deviceID,
         .driver_version = properties->driverVersion,

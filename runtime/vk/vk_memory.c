@@ -28,11 +28,6 @@ struct tuff__vk_block {
     tuff__vk_ranges ranges;
 };
 
-static uint64_t align_up(uint64_t value, uint64_t alignment)
-{
-    return (value + alignment - 1) / alignment * alignment;
-}
-
 /* -- memory types ------------------------------------------------------------------------------------------------- */
 
 static const VkMemoryPropertyFlags LOCAL = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
@@ -267,8 +262,8 @@ static tuff_status place(tuff__vk_device *device, tuff__vk_buffer *buffer, tuff_
 {
     VkMemoryRequirements requirements;
     device->table.vkGetBufferMemoryRequirements(device->handle, buffer->handle, &requirements);
-    const uint64_t alignment = align_up(requirements.alignment ? requirements.alignment : 1, TUFF__ALIGNMENT);
-    buffer->reserved = align_up(requirements.size, TUFF__ALIGNMENT);
+    const uint64_t alignment = tuff__align_up(requirements.alignment ? requirements.alignment : 1);
+    buffer->reserved = tuff__align_up(requirements.size);
     if (buffer->reserved > device->facts.max_memory_allocation_size)
         return fail_too_large(device, buffer->reserved, "allows", device->facts.max_memory_allocation_size,
                               "in one allocation");
@@ -361,7 +356,7 @@ tuff_status tuff__vk_buffer_create(tuff_device *base, uint64_t size, tuff__memor
     if (!buffer)
         return tuff__fail_memory("a buffer", sizeof *buffer);
     buffer->base = (tuff_buffer){.device = base, .size = size};
-    buffer->bytes = align_up(size, TUFF__ALIGNMENT);
+    buffer->bytes = tuff__align_up(size);
     tuff_status status = build(device, buffer, memory);
     if (status == TUFF_SUCCESS)
         status = clear(device, buffer);
