@@ -1,4 +1,5 @@
-/* env.h: the environment variables tuff reads; they diagnose or say where files are, and no result depends on one. */
+/* env.h: the environment variables tuff reads; they diagnose or say where files are. docs/environment.md tells whether
+ * a result depends on one. */
 #ifndef TUFF_RUNTIME_ENV_H
 #define TUFF_RUNTIME_ENV_H
 
