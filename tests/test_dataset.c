@@ -160,6 +160,24 @@ static void test_json_array(void **state)
     refuse("[{\"a\": 1}", TUFF__TABLE_JSON, "not valid JSON");
 }
 
+/* A number is the text it is written as: no digit is lost, and two that a double cannot tell apart stay two. */
+static void test_json_numbers(void **state)
+{
+    (void)state;
+    check(parse("{\"a\": 9007199254740993}\n{\"a\": 9007199254740992}\n{\"a\":-12345678901234567890}\n",
+                TUFF__TABLE_JSON_LINES),
+          "a|\n9007199254740993|\n9007199254740992|\n-12345678901234567890|");
+    check(parse("{\"a\": 1e400, \"b\": 1.0}\n{\"a\": 0.10,\"b\":1E-5}\n", TUFF__TABLE_JSON_LINES),
+          "a|b|\n1e400|1.0|\n0.10|1E-5|");
+    /* those in texts, keys and nested values are others */
+    check(parse("{\"a 1\": \"7 \\\" 8\", \"b\": [2, {\"c\": 3}], \"b2\": {\"d\": [4]}, \"e\\\\\": 5.50, \"f\": 6}",
+                TUFF__TABLE_JSON_LINES),
+          "a 1|b|b2|e\\|f|\n7 \" 8|(none)|(none)|5.50|6|");
+    check(parse("[{\"a\": 1.0, \"b\": [9]}, {\"a\": [1], \"b\": 2.0},\n{\"b\": 4, \"a\": 3, \"a\": 5.0}]",
+                TUFF__TABLE_JSON),
+          "a|b|\n1.0|(none)|\n(none)|2.0|\n5.0|4|");
+}
+
 /* -- plain lines -------------------------------------------------------------------------------------------------- */
 
 static void test_lines(void **state)
@@ -287,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_csv_refuses),
         cmocka_unit_test(test_json_lines),
         cmocka_unit_test(test_json_array),
+        cmocka_unit_test(test_json_numbers),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_column),
         cmocka_unit_test(test_many_columns_are_listed_in_part),

@@ -231,34 +231,80 @@ static tuff_status parse_lines(tuff__table *table, size_t start)
 /* -- JSON --------------------------------------------------------------------------------------------------------- */
 
 /* Copies a text behind those of the table, and a NUL behind it. */
-static tuff_status keep_text(tuff__table *table, const char *text, size_t *out_offset, size_t *out_length)
+static tuff_status keep_text(tuff__table *table, const char *text, size_t length, size_t *out_offset,
+                             size_t *out_length)
 {
-    const size_t length = strlen(text);
     void *block = table->text;
     TUFF_TRY(tuff__grow(&block, &table->capacity, table->size + length, 1, table->path));
     table->text = block;
-    memcpy(table->text + table->size, text, length + 1);
+    memcpy(table->text + table->size, text, length);
+    table->text[table->size + length] = '\0';
     *out_offset = table->size;
     *out_length = length;
     table->size += length + 1;
     return TUFF_SUCCESS;
 }
 
-static tuff_status keep_value(tuff__table *table, const cJSON *value, size_t *out_offset, size_t *out_length)
+/* Finds the numbers of JSON that has been parsed, one after the other, as the text spells them. A parsed number is a
+ * double, in which 9007199254740993 is 9007199254740992: as labels those two are not the same. */
+typedef struct number_reader {
+    const char *text;
+    size_t size, at;
+    size_t depth;  /* arrays and objects around `at` */
+    size_t wanted; /* the depth of the rows' own values: numbers further in belong to no cell */
+} number_reader;
+
+static size_t number_length(const number_reader *reader)
+{
+    size_t end = reader->at;
+    while (end < reader->size && reader->text[end] && strchr("0123456789+-.eE", reader->text[end]))
+        end++;
+    return end - reader->at;
+}
+
+/* From an opening quote to the closing one. */
+static void skip_string(number_reader *reader)
+{
+    for (reader->at++; reader->at < reader->size && reader->text[reader->at] != '"'; reader->at++)
+        reader->at += reader->text[reader->at] == '\\';
+}
+
+/* The rows are walked in the order of the text, so the next number of the text is the one at hand. */
+static const char *next_number(number_reader *reader, size_t *out_length)
+{
+    for (*out_length = 0; reader->at < reader->size; reader->at++) {
+        const char character = reader->text[reader->at];
+        if (character == '"') {
+            skip_string(reader);
+        } else if (character == '{' || character == '[') {
+            reader->depth++;
+        } else if (character == '}' || character == ']') {
+            reader->depth--;
+        } else if (reader->depth == reader->wanted && (character == '-' || (character >= '0' && character <= '9'))) {
+            const char *number = reader->text + reader->at;
+            *out_length = number_length(reader);
+            reader->at += *out_length;
+            return number;
+        }
+    }
+    return "";
+}
+
+static tuff_status keep_value(tuff__table *table, const cJSON *value, number_reader *numbers, size_t *out_offset,
+                              size_t *out_length)
 {
     *out_offset = SIZE_MAX;
     *out_length = 0;
-    if (cJSON_IsString(value))
-        return keep_text(table, value->valuestring, out_offset, out_length);
-    if (!cJSON_IsNumber(value) && !cJSON_IsBool(value))
-        return TUFF_SUCCESS;
-    tuff__json_writer writer = {0};
-    char *spelling = NULL;
-    tuff__json_write_value(&writer, value);
-    TUFF_TRY(tuff__json_finish_text(&writer, &spelling, NULL));
-    const tuff_status status = keep_text(table, spelling, out_offset, out_length);
-    tuff__free(spelling);
-    return status;
+    if (cJSON_IsNumber(value)) {
+        size_t length = 0;
+        const char *spelling = next_number(numbers, &length);
+        return keep_text(table, spelling, length, out_offset, out_length);
+    }
+    const char *text = cJSON_IsString(value)  ? value->valuestring
+                       : cJSON_IsTrue(value)  ? "true"
+                       : cJSON_IsFalse(value) ? "false"
+                                              : NULL;
+    return text ? keep_text(table, text, strlen(text), out_offset, out_length) : TUFF_SUCCESS;
 }
 
 /* The column of a key, new ones added. `guess` is where it is when all objects have the same keys in the same order. */
@@ -276,7 +322,7 @@ static tuff_status column_of_key(tuff__table *table, const char *key, size_t gue
     return add_column(table, key, strlen(key));
 }
 
-static tuff_status add_object(tuff__table *table, const cJSON *object, size_t line)
+static tuff_status add_object(tuff__table *table, const cJSON *object, number_reader *numbers, size_t line)
 {
     if (!cJSON_IsObject(object))
         return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: %s %zu: is not a JSON object", table->path,
@@ -286,7 +332,7 @@ static tuff_status add_object(tuff__table *table, const cJSON *object, size_t li
     for (const cJSON *item = object->child; item; item = item->next, guess++) {
         size_t index = 0, offset = 0, length = 0;
         TUFF_TRY(column_of_key(table, item->string, guess, &index));
-        TUFF_TRY(keep_value(table, item, &offset, &length));
+        TUFF_TRY(keep_value(table, item, numbers, &offset, &length));
         column *found = &table->columns[index];
         if (found->seen_row == table->row_count) { /* a key given twice: the last counts, as in Python */
             table->cells[found->seen_cell].offset = offset;
@@ -313,7 +359,8 @@ static tuff_status add_json_line(tuff__table *table, const char *text, size_t le
     tuff__json *json = NULL;
     const tuff__json_limits limits = {.max_values = 1000000, .max_depth = 32, .first_line = line};
     TUFF_TRY(tuff__json_parse(table->path, text, length, &limits, &json));
-    const tuff_status status = add_object(table, json->root, line);
+    number_reader numbers = {.text = text, .size = length, .wanted = 1};
+    const tuff_status status = add_object(table, json->root, &numbers, line);
     tuff__json_destroy(json);
     return status;
 }
@@ -340,9 +387,10 @@ static tuff_status parse_json_array(tuff__table *table, const char *text, size_t
     if (!cJSON_IsArray(json->root))
         status = tuff__fail(TUFF_ERROR_INVALID_FILE,
                             "%s: is not a JSON array of objects (one object a line is the format jsonl)", table->path);
+    number_reader numbers = {.text = text, .size = size, .wanted = 2};
     size_t item_number = 1;
     for (const cJSON *item = json->root->child; item && status == TUFF_SUCCESS; item = item->next)
-        status = add_object(table, item, item_number++);
+        status = add_object(table, item, &numbers, item_number++);
     tuff__json_destroy(json);
     return status;
 }

@@ -12,8 +12,9 @@
  * TSV files of the field were written without quoting, and a text that begins with a quote then swallows lines: a TSV
  * field over several lines is logged as a warning, and the format "tsv-raw" takes quotes as text.
  *
- * JSON Lines and JSON arrays hold objects; a column is a key. Strings are taken as they are, numbers and booleans in
- * JSON's spelling; null, arrays, objects and missing keys matter only in a column that is asked for.
+ * JSON Lines and JSON arrays hold objects; a column is a key. Strings are taken as they are, numbers and booleans as
+ * the file spells them (so 1 and 1.0 are two labels); null, arrays, objects and missing keys matter only in a column
+ * that is asked for.
  *
  * Plain lines end at \n alone; each is a row of the one column "text"; an empty line is an empty text, and the final \n
  * begins no line.

@@ -171,6 +171,7 @@ write("dataset", {
     "jsonl": JSONL + b'{"a": "x", "b": 1}\n\n{"b": true, "c": null}\r\n',
     "jsonl_twice": JSONL + b'{"a": 1, "a": 2}',
     "jsonl_array": JSONL + b"[1]\n",
+    "jsonl_numbers": JSONL + b'{"a": 12345678901234567890, "b": [1, 2]}\n{"b": 1e400, "a": "3", "a": -1.50}\n',
     "json": JSON + b'[{"a": "x"}, {"a": -0.5, "b": [1]}]',
     "json_object": JSON + b'{"a": 1}',
     "lines": LINES + b"one\n\ntwo\r\nthree",
