@@ -144,7 +144,7 @@ static void test_training_reports(void **state)
                                        .macro_f1 = 0.45};
         assert_int_equal(tuff__train_log_append(&log, &entry), TUFF_SUCCESS);
     }
-    assert_int_equal(tuff__metrics_create(&metrics, 2), TUFF_SUCCESS);
+    assert_int_equal(tuff__metrics_create(&metrics, 2, 0), TUFF_SUCCESS);
     tuff__metrics_add(&metrics, logits, labels, 2);
     const tuff__train_report report = {.title = "test", .log = &log, .metrics = &metrics, .labels = names};
     save_training(&report, tuff__check_path("log-c.html"), tuff__check_path("log-c.jsonl"));

@@ -138,7 +138,7 @@ static void test_metrics(void **state)
     (void)state;
     static const int32_t labels[] = {0, 0, 1, 1, 1, 2, 0, -100}, predictions[] = {0, 0, 1, 1, 3, 0, 2, 4};
     tuff__metrics metrics = {0};
-    assert_int_equal(tuff__metrics_create(&metrics, 5), TUFF_SUCCESS);
+    assert_int_equal(tuff__metrics_create(&metrics, 5, 0), TUFF_SUCCESS);
     assert_true(tuff__metrics_accuracy(&metrics) == 0 && tuff__metrics_macro_f1(&metrics) == 0);
     for (size_t i = 0; i < 8; i++) {
         float logits[5] = {0};
@@ -160,10 +160,29 @@ static void test_metrics_of_large_logits(void **state)
     const float logits[] = {1e4F, -1e4F};
     const int32_t label = 1;
     tuff__metrics metrics = {0};
-    assert_int_equal(tuff__metrics_create(&metrics, 2), TUFF_SUCCESS);
+    assert_int_equal(tuff__metrics_create(&metrics, 2, 0), TUFF_SUCCESS);
     tuff__metrics_add(&metrics, logits, &label, 1);
     assert_true(tuff__metrics_loss(&metrics) == 2e4);
     tuff__metrics_destroy(&metrics);
+}
+
+/* torch.nn.functional.cross_entropy in float64 on these rows; transformers' LabelSmoother, which sums in float32, gives
+ * 3.0450776631 and 2.9117443335. */
+static void test_metrics_with_label_smoothing(void **state)
+{
+    (void)state;
+    static const struct {
+        double label_smoothing, loss;
+    } rows[] = {{0.1, 3.045077653721066}, {0.3, 2.9117443203877325}};
+    static const float logits[] = {0.5F, -1.25F, 2, 3, 0, -0.5F, 1, 1, 1, -2, 4, 0.25F};
+    static const int32_t labels[] = {2, 1, -100, 0};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        tuff__metrics metrics = {0};
+        assert_int_equal(tuff__metrics_create(&metrics, 3, rows[i].label_smoothing), TUFF_SUCCESS);
+        tuff__metrics_add(&metrics, logits, labels, 4);
+        assert_true(fabs(tuff__metrics_loss(&metrics) - rows[i].loss) < 1e-14);
+        tuff__metrics_destroy(&metrics);
+    }
 }
 
 int main(void)
@@ -178,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_order_is_uniform),
         cmocka_unit_test(test_metrics),
         cmocka_unit_test(test_metrics_of_large_logits),
+        cmocka_unit_test(test_metrics_with_label_smoothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

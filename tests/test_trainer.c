@@ -604,6 +604,25 @@ static void test_evaluation_and_events(void **state)
     refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "eval_strategy is steps, which needs an eval_file");
 }
 
+/* The loss of an evaluation is what training lowers: of the same rows and weights it is the same number. */
+static void test_evaluation_smooths_labels(void **state)
+{
+    (void)state;
+    tuff_training_arguments arguments = golden_arguments(path_of("smoothed"));
+    arguments.eval_file = arguments.train_file;
+    arguments.per_device_train_batch_size = 26;
+    arguments.max_steps = 1;
+    arguments.trainer.dropout = -1;
+    arguments.trainer.learning_rate = 1e-30; /* the weights stay */
+    arguments.trainer.label_smoothing = 0.3;
+    train(&arguments, NULL);
+    const double loss = log_number(path_of("smoothed/log.jsonl"), 0, "loss");
+    assert_true(fabs(log_number(path_of("smoothed/log.jsonl"), 1, "eval_loss") - loss) <= 1e-6 * loss);
+    arguments.trainer.label_smoothing = 0;
+    train(&arguments, NULL);
+    assert_true(fabs(log_number(path_of("smoothed/log.jsonl"), 0, "loss") - loss) > 1e-4 * loss);
+}
+
 /* The need is told and judged before anything is taken of the device. */
 static void test_memory(void **state)
 {
@@ -656,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_live_log_is_its_own),
         cmocka_unit_test(test_failures_leave_the_output_alone),
         cmocka_unit_test(test_evaluation_and_events),
+        cmocka_unit_test(test_evaluation_smooths_labels),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_rows_left_out),
         cmocka_unit_test(test_named_rows),

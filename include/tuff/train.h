@@ -41,7 +41,7 @@ typedef struct tuff_trainer_create_info {
     double adam_epsilon;  /* default (0): 1e-8 */
     double max_grad_norm; /* gradients are scaled down to this global norm; default (0): 1; negative: never */
     double dropout;       /* in place of every probability of config.json; default (0): config.json's; negative: none */
-    double label_smoothing; /* default 0 */
+    double label_smoothing; /* of the loss, in evaluations too; default 0 */
     tuff_lr_scheduler_type lr_scheduler_type;
     uint64_t warmup_steps; /* default 0 */
     uint64_t total_steps;  /* where the schedule ends; must be given unless it is constant */

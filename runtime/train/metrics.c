@@ -5,13 +5,13 @@
 
 #include <math.h>
 
-tuff_status tuff__metrics_create(tuff__metrics *metrics, size_t label_count)
+tuff_status tuff__metrics_create(tuff__metrics *metrics, size_t label_count, double label_smoothing)
 {
     tuff__metrics_destroy(metrics);
     uint64_t *confusion = tuff__calloc(label_count * label_count, sizeof *confusion);
     if (!confusion)
         return tuff__fail_memory("metrics", label_count * label_count * sizeof *confusion);
-    *metrics = (tuff__metrics){.label_count = label_count, .confusion = confusion};
+    *metrics = (tuff__metrics){.label_count = label_count, .label_smoothing = label_smoothing, .confusion = confusion};
     return TUFF_SUCCESS;
 }
 
@@ -21,12 +21,17 @@ void tuff__metrics_destroy(tuff__metrics *metrics)
     *metrics = (tuff__metrics){0};
 }
 
-static double row_loss(const float *logits, size_t count, size_t label, size_t largest)
+/* (1 - smoothing) of the label's -log p and smoothing of the mean of all labels', as in ops/cross_entropy.c. */
+static double row_loss(const tuff__metrics *metrics, const float *logits, size_t label, size_t largest)
 {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += exp((double)logits[i] - (double)logits[largest]);
-    return log(sum) - ((double)logits[label] - (double)logits[largest]);
+    double sum = 0, others = 0;
+    for (size_t i = 0; i < metrics->label_count; i++) {
+        const double below = (double)logits[i] - (double)logits[largest];
+        sum += exp(below);
+        others += below;
+    }
+    const double right = (double)logits[label] - (double)logits[largest], smoothing = metrics->label_smoothing;
+    return log(sum) - (1 - smoothing) * right - smoothing * others / (double)metrics->label_count;
 }
 
 void tuff__metrics_add(tuff__metrics *metrics, const float *logits, const int32_t *labels, size_t count)
@@ -41,7 +46,7 @@ void tuff__metrics_add(tuff__metrics *metrics, const float *logits, const int32_
                 largest = i;
         const size_t label = (size_t)labels[row];
         metrics->confusion[label * label_count + largest]++;
-        metrics->loss_sum += row_loss(logits, label_count, label, largest);
+        metrics->loss_sum += row_loss(metrics, logits, label, largest);
         metrics->row_count++;
     }
 }

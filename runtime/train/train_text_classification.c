@@ -392,7 +392,7 @@ static tuff_status keep_best(job *j)
     if (!j->best_weights || (j->best_metrics.row_count && score <= j->best_score))
         return TUFF_SUCCESS;
     TUFF_TRY(tuff__trainer_read_weights(j->trainer, j->best_weights));
-    TUFF_TRY(tuff__metrics_create(&j->best_metrics, j->metrics.label_count));
+    TUFF_TRY(tuff__metrics_create(&j->best_metrics, j->metrics.label_count, j->metrics.label_smoothing));
     memcpy(j->best_metrics.confusion, j->metrics.confusion,
            j->metrics.label_count * j->metrics.label_count * sizeof *j->metrics.confusion);
     j->best_metrics.row_count = j->metrics.row_count;
@@ -403,7 +403,7 @@ static tuff_status keep_best(job *j)
 
 static tuff_status evaluate(job *j)
 {
-    TUFF_TRY(tuff__metrics_create(&j->metrics, j->labels.count));
+    TUFF_TRY(tuff__metrics_create(&j->metrics, j->labels.count, j->arguments.trainer.label_smoothing));
     TUFF_TRY(tuff__session_run(j->session, j->sequences, 0, j->eval.count, count_row, j));
     j->evaluated = true;
     const tuff__log_entry entry = {
