@@ -289,6 +289,20 @@ static void test_gradient_accumulation(void **state)
     }
 }
 
+/* 26 rows in batches of 4, three to an update: 7 batches an epoch, of which the third update has one. Trainer's epochs
+ * are (batches done)/7. */
+static void test_epochs_of_accumulated_updates(void **state)
+{
+    (void)state;
+    static const double wanted[] = {0.4286, 0.8571, 1, 1.4286, 1.8571, 2, 2.4286};
+    tuff_training_arguments arguments = golden_arguments(path_of("epochs"));
+    arguments.gradient_accumulation_steps = 3;
+    arguments.max_steps = 7;
+    train(&arguments, NULL);
+    for (size_t step = 0; step < 7; step++)
+        assert_true(log_number(path_of("epochs/log.jsonl"), step, "epoch") == wanted[step]);
+}
+
 /* -- one update --------------------------------------------------------------------------------------------------- */
 
 static tuff_model *load_initial(void)
@@ -666,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_golden_on_the_reference),
         cmocka_unit_test(test_two_runs_give_equal_files),
         cmocka_unit_test(test_gradient_accumulation),
+        cmocka_unit_test(test_epochs_of_accumulated_updates),
         cmocka_unit_test(test_rows_that_do_not_count),
         cmocka_unit_test(test_refused_batches),
         cmocka_unit_test(test_refused_weights),

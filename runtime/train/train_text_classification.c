@@ -206,9 +206,12 @@ static tuff_status read_everything(job *j)
 
 /* -- events and the log ------------------------------------------------------------------------------------------- */
 
+/* In batches, as transformers' Trainer counts: the last update of an epoch may have fewer of them than the others. */
 static double epoch_of(const job *j)
 {
-    return (double)j->step / (double)j->updates_per_epoch;
+    const uint64_t whole = j->step / j->updates_per_epoch;
+    const uint64_t batches = j->step % j->updates_per_epoch * j->arguments.gradient_accumulation_steps;
+    return (double)whole + (double)batches / (double)j->batches_per_epoch;
 }
 
 static void tell(const job *j, tuff_training_event_type type, const tuff__log_entry *entry)
