@@ -572,12 +572,12 @@ static void test_failures_leave_the_output_alone(void **state)
 /* -- evaluation, events ------------------------------------------------------------------------------------------- */
 
 typedef struct event_counts {
-    unsigned counts[6];
+    unsigned counts[7];
     uint64_t memory;
     double best_loss;
 } event_counts;
 
-static void count_event(void *user, const tuff_training_event *event)
+static bool count_event(void *user, const tuff_training_event *event)
 {
     event_counts *counts = user;
     counts->counts[event->type]++;
@@ -585,6 +585,7 @@ static void count_event(void *user, const tuff_training_event *event)
     if (event->type == TUFF_TRAINING_EVALUATE && !(event->loss >= counts->best_loss))
         counts->best_loss = event->loss;
     assert_true(event->step <= event->total_steps);
+    return true;
 }
 
 /* 26 rows in batches of 4: 7 updates an epoch. */
@@ -609,6 +610,8 @@ static void test_evaluation_and_events(void **state)
     assert_int_equal(counts.counts[TUFF_TRAINING_LOG], 4);      /* 4, 8, 12, 14 */
     assert_int_equal(counts.counts[TUFF_TRAINING_EVALUATE], 3); /* 5, 10, 14 */
     assert_int_equal(counts.counts[TUFF_TRAINING_SAVE], 2);     /* 7, 14 */
+    assert_int_equal(counts.counts[TUFF_TRAINING_EVALUATE_ROW], 3 * 26);
+    assert_true(result.complete && result.saved_steps == 14);
     assert_true(result.evaluated && result.eval_loss == counts.best_loss);
     assert_true(result.eval_accuracy > 0 && result.eval_accuracy <= 1);
     assert_true(tuff__file_exists(path_of("evaluated/log.html")));
@@ -616,6 +619,55 @@ static void test_evaluation_and_events(void **state)
     refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "load_best_model_at_end needs");
     arguments.load_best_model_at_end = false;
     refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "eval_strategy is steps, which needs an eval_file");
+}
+
+typedef struct ending {
+    tuff_training_event_type type;
+    unsigned count; /* of that type, until the training is ended */
+} ending;
+
+static bool end_at(void *user, const tuff_training_event *event)
+{
+    ending *e = user;
+    return event->type != e->type || --e->count > 0;
+}
+
+/* Ended early, a training leaves what it had saved, and nothing beside it. */
+static void test_ended_by_an_event(void **state)
+{
+    (void)state;
+    static const struct {
+        ending at;
+        uint64_t steps, saved_steps;
+        bool complete;
+    } rows[] = {
+        {{TUFF_TRAINING_MEMORY, 1}, 0, 0, false},       {{TUFF_TRAINING_BEGIN, 1}, 0, 0, false},
+        {{TUFF_TRAINING_STEP, 3}, 3, 2, false},         {{TUFF_TRAINING_LOG, 5}, 5, 4, false},
+        {{TUFF_TRAINING_EVALUATE_ROW, 9}, 2, 0, false}, {{TUFF_TRAINING_EVALUATE, 2}, 4, 2, false},
+        {{TUFF_TRAINING_SAVE, 1}, 2, 2, false},         {{TUFF_TRAINING_SAVE, 3}, 6, 6, true},
+    };
+    char *live = tuff__asprintf("%s.log-%llu.jsonl", path_of("ended"), (unsigned long long)tuff__process_id());
+    char *aside = tuff__asprintf("%s.tmp-%llu", path_of("ended"), (unsigned long long)tuff__process_id());
+    tuff_training_arguments arguments = golden_arguments(path_of("ended"));
+    arguments.eval_file = arguments.train_file;
+    arguments.max_steps = 6;
+    arguments.eval_strategy = arguments.save_strategy = TUFF_INTERVAL_STEPS;
+    arguments.eval_steps = arguments.save_steps = 2;
+    arguments.on_event = end_at;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ending at = rows[i].at;
+        tuff_training_result result;
+        arguments.on_event_user = &at;
+        train(&arguments, &result);
+        assert_int_equal(result.steps, rows[i].steps);
+        assert_int_equal(result.saved_steps, rows[i].saved_steps);
+        assert_true(result.complete == rows[i].complete);
+        assert_true(tuff__is_directory(arguments.output_dir) == (rows[i].saved_steps > 0));
+        assert_false(tuff__file_exists(live) || tuff__is_directory(aside));
+        assert_int_equal(tuff__directory_remove(arguments.output_dir), TUFF_SUCCESS);
+    }
+    tuff__free(live);
+    tuff__free(aside);
 }
 
 /* The loss of an evaluation is what training lowers: of the same rows and weights it is the same number. */
@@ -690,6 +742,7 @@ int main(void)
         cmocka_unit_test(test_live_log_is_its_own),
         cmocka_unit_test(test_failures_leave_the_output_alone),
         cmocka_unit_test(test_evaluation_and_events),
+        cmocka_unit_test(test_ended_by_an_event),
         cmocka_unit_test(test_evaluation_smooths_labels),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_rows_left_out),

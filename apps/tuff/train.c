@@ -86,7 +86,7 @@ static void print_step(progress *p, const tuff_training_event *event)
     p->latest = tuff__clock_seconds();
 }
 
-static void on_event(void *user, const tuff_training_event *event)
+static bool on_event(void *user, const tuff_training_event *event)
 {
     progress *p = user;
     switch (event->type) {
@@ -114,8 +114,11 @@ static void on_event(void *user, const tuff_training_event *event)
         close_line(p);
         printf("step %llu  saved %s\n", (unsigned long long)event->step, event->output_dir);
         break;
+    case TUFF_TRAINING_EVALUATE_ROW:
+        return true;
     }
     fflush(stdout);
+    return true;
 }
 
 static void print_result(const tuff_training_result *result)

@@ -96,12 +96,13 @@ typedef enum tuff_metric_for_best_model {
 } tuff_metric_for_best_model;
 
 typedef enum tuff_training_event_type {
-    TUFF_TRAINING_BEGIN = 0,    /* everything is read; the first step comes next */
-    TUFF_TRAINING_STEP = 1,     /* an update is done */
-    TUFF_TRAINING_LOG = 2,      /* a line of training figures went to the log */
-    TUFF_TRAINING_EVALUATE = 3, /* a line of evaluation figures went to the log */
-    TUFF_TRAINING_SAVE = 4,     /* the output folder is in place */
-    TUFF_TRAINING_MEMORY = 5,   /* the first event: the memory needed is known, and nothing is taken yet */
+    TUFF_TRAINING_BEGIN = 0,        /* everything is read; the first step comes next */
+    TUFF_TRAINING_STEP = 1,         /* an update is done */
+    TUFF_TRAINING_LOG = 2,          /* a line of training figures went to the log */
+    TUFF_TRAINING_EVALUATE = 3,     /* a line of evaluation figures went to the log */
+    TUFF_TRAINING_SAVE = 4,         /* the output folder is in place */
+    TUFF_TRAINING_MEMORY = 5,       /* the first event: the memory needed is known, and nothing is taken yet */
+    TUFF_TRAINING_EVALUATE_ROW = 6, /* a held-out row is classified */
 } tuff_training_event_type;
 
 typedef struct tuff_training_event {
@@ -117,8 +118,9 @@ typedef struct tuff_training_event {
     bool random_weights;         /* the model folder had no weights */
     const char *output_dir;
 } tuff_training_event;
-/* Called on the thread that trains; `event` is valid for the call. */
-typedef void (*tuff_training_event_fn)(void *user, const tuff_training_event *event);
+/* Called on the thread that trains; `event` is valid for the call. Returning false ends the training early: what was
+ * saved stays, and no more is saved. */
+typedef bool (*tuff_training_event_fn)(void *user, const tuff_training_event *event);
 
 typedef struct tuff_training_arguments {
     const char *model;            /* folder: config.json, tokenizer, weights or none of them; must be given */
@@ -163,8 +165,10 @@ typedef struct tuff_training_arguments {
 
 typedef struct tuff_training_result {
     uint64_t steps;
-    double train_loss; /* mean over all steps */
-    bool evaluated;    /* the figures below are of the weights that were saved, where they were evaluated */
+    bool complete;        /* false: on_event ended it early */
+    uint64_t saved_steps; /* updates behind what is in output_dir; 0: nothing was saved, it is as it was */
+    double train_loss;    /* mean over all steps */
+    bool evaluated;       /* the figures below are of the weights that were saved, where they were evaluated */
     double eval_loss, eval_accuracy, eval_f1;
     double train_seconds, train_samples_per_second; /* without evaluation and saving */
 } tuff_training_result;

@@ -37,7 +37,8 @@ typedef struct job {
     uint64_t updates_per_epoch, batches_per_epoch, total_steps;
     tuff_memory_estimate memory;
     /* where it stands */
-    uint64_t step;
+    bool ended; /* by on_event */
+    uint64_t step, saved_step;
     uint32_t *order;          /* rows of this epoch; NULL: as they lie */
     tuff__collated *collated; /* [gradient_accumulation_steps] */
     tuff_batch *batches;      /* the same */
@@ -214,10 +215,11 @@ static double epoch_of(const job *j)
     return (double)whole + (double)batches / (double)j->batches_per_epoch;
 }
 
-static void tell(const job *j, tuff_training_event_type type, const tuff__log_entry *entry)
+/* A status other than SUCCESS is the way out of everything under way: on_event wants no more of this training. */
+static tuff_status tell(job *j, tuff_training_event_type type, const tuff__log_entry *entry)
 {
     if (!j->arguments.on_event)
-        return;
+        return TUFF_SUCCESS;
     const double per_step = j->step ? j->train_seconds / (double)j->step : 0;
     tuff_training_event event = {
         .type = type,
@@ -241,15 +243,16 @@ static void tell(const job *j, tuff_training_event_type type, const tuff__log_en
         event.accuracy = entry->accuracy;
         event.macro_f1 = entry->macro_f1;
     }
-    j->arguments.on_event(j->arguments.on_event_user, &event);
+    const bool goes_on = j->arguments.on_event(j->arguments.on_event_user, &event);
+    j->ended = !goes_on && j->saved_step < j->total_steps; /* what is all done cannot be ended early */
+    return j->ended ? tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "training: ended by on_event") : TUFF_SUCCESS;
 }
 
 static tuff_status add_to_log(job *j, const tuff__log_entry *entry)
 {
     TUFF_TRY(tuff__train_log_append(&j->log, entry));
     TUFF_TRY(tuff__log_entry_write(entry, j->live, j->live_path));
-    tell(j, entry->evaluation ? TUFF_TRAINING_EVALUATE : TUFF_TRAINING_LOG, entry);
-    return TUFF_SUCCESS;
+    return tell(j, entry->evaluation ? TUFF_TRAINING_EVALUATE : TUFF_TRAINING_LOG, entry);
 }
 
 static tuff_status log_step(job *j)
@@ -308,7 +311,7 @@ static tuff_status check_memory(job *j)
         estimate.gradients *= 2;
     }
     j->memory = estimate;
-    tell(j, TUFF_TRAINING_MEMORY, NULL);
+    TUFF_TRY(tell(j, TUFF_TRAINING_MEMORY, NULL));
     snprintf(what, sizeof what, "training with batches of %u x %u tokens", rows, length);
     snprintf(lower, sizeof lower,
              "per_device_train_batch_size (now %u) or max_length (the longest text has %lld tokens)",
@@ -372,7 +375,7 @@ static tuff_status count_row(void *user, size_t index, const float *values, size
     (void)rows;
     (void)columns;
     tuff__metrics_add(&j->metrics, values, &j->eval.labels[index], 1);
-    return TUFF_SUCCESS;
+    return tell(j, TUFF_TRAINING_EVALUATE_ROW, NULL);
 }
 
 /* Higher is better. */
@@ -453,7 +456,7 @@ static tuff_status save_log(const job *j, const char *folder)
     return status;
 }
 
-static tuff_status save(const job *j)
+static tuff_status save(job *j)
 {
     tuff__checkpoint_save *folder = NULL;
     tuff_status status = tuff__checkpoint_save_begin(j->output_dir, &folder);
@@ -464,9 +467,9 @@ static tuff_status save(const job *j)
     if (status == TUFF_SUCCESS)
         status = tuff__checkpoint_save_commit(folder);
     tuff__checkpoint_save_destroy(folder);
-    if (status == TUFF_SUCCESS)
-        tell(j, TUFF_TRAINING_SAVE, NULL);
-    return status;
+    TUFF_TRY(status);
+    j->saved_step = j->step;
+    return tell(j, TUFF_TRAINING_SAVE, NULL);
 }
 
 /* -- the loop ----------------------------------------------------------------------------------------------------- */
@@ -504,8 +507,7 @@ static tuff_status run_update(job *j)
     j->loss_sum += j->latest.loss;
     j->all_loss_sum += j->latest.loss;
     j->loss_count++;
-    tell(j, TUFF_TRAINING_STEP, NULL);
-    return TUFF_SUCCESS;
+    return tell(j, TUFF_TRAINING_STEP, NULL);
 }
 
 /* Whether something that happens by `strategy` is due after the update just done. */
@@ -519,7 +521,7 @@ static bool is_due(const job *j, tuff_interval_strategy strategy, uint64_t steps
 static tuff_status run_steps(job *j)
 {
     const tuff_training_arguments *a = &j->arguments;
-    tell(j, TUFF_TRAINING_BEGIN, NULL);
+    TUFF_TRY(tell(j, TUFF_TRAINING_BEGIN, NULL));
     while (j->step < j->total_steps) {
         TUFF_TRY(run_update(j));
         const bool last = j->step == j->total_steps;
@@ -539,6 +541,8 @@ static void fill_result(const job *j, tuff_training_result *result)
 {
     *result = (tuff_training_result){
         .steps = j->step,
+        .complete = !j->ended,
+        .saved_steps = j->saved_step,
         .train_loss = j->step ? j->all_loss_sum / (double)j->step : 0,
         .evaluated = j->evaluated,
         .train_seconds = j->train_seconds,
@@ -599,7 +603,9 @@ tuff_status tuff_train_text_classification(tuff_device *device, const tuff_train
 {
     job j = {.device = device, .arguments = *arguments};
     apply_defaults(&j.arguments);
-    const tuff_status status = run_job(&j);
+    tuff_status status = run_job(&j);
+    if (j.ended) /* as was wished, which is no failure */
+        status = TUFF_SUCCESS;
     if (status == TUFF_SUCCESS && out_result)
         fill_result(&j, out_result);
     job_destroy(&j);
