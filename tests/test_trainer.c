@@ -255,6 +255,30 @@ static void test_live_log_is_its_own(void **state)
     tuff__free(live);
 }
 
+static void count_warning(void *user, tuff_log_level level, const char *message)
+{
+    unsigned *count = user;
+    *count += level == TUFF_LOG_WARNING && strstr(message, "or was killed while it did: then remove ") &&
+              strstr(message, "told.log-1x.jsonl");
+}
+
+/* What a killed run left beside the output is told, once, and stays. */
+static void test_log_of_a_killed_run(void **state)
+{
+    (void)state;
+    unsigned count = 0;
+    tuff_training_arguments arguments = golden_arguments(path_of("told"));
+    arguments.max_steps = 2;
+    arguments.save_strategy = TUFF_INTERVAL_STEPS;
+    arguments.save_steps = 1;
+    tuff__check_write_text(path_of("told.log-1x.jsonl"), "mine");
+    tuff_set_log(count_warning, &count);
+    train(&arguments, NULL);
+    tuff_set_log(NULL, NULL);
+    assert_int_equal(count, 1);
+    tuff__check_content(path_of("told.log-1x.jsonl"), "mine");
+}
+
 static void assert_near_folders(const char *a, const char *b, double allowed)
 {
     tuff__checkpoint *x, *y;
@@ -740,6 +764,7 @@ int main(void)
         cmocka_unit_test(test_refused_labels),
         cmocka_unit_test(test_from_a_config_alone),
         cmocka_unit_test(test_live_log_is_its_own),
+        cmocka_unit_test(test_log_of_a_killed_run),
         cmocka_unit_test(test_failures_leave_the_output_alone),
         cmocka_unit_test(test_evaluation_and_events),
         cmocka_unit_test(test_ended_by_an_event),

@@ -182,8 +182,8 @@ typedef struct tuff_training_result {
  * renamed, so that a kill or a failure leaves an earlier one as it was. An output_dir that holds files and is no
  * model's folder is refused, as is one that cannot be renamed, a file system's root, and that before anything is read;
  * of a link, the folder it leads to is replaced. Should nothing but the last renaming fail, the new folder stays aside
- * and the sentence names it. While training, the log grows in OUTPUT_DIR.log-<process id>.jsonl, which a failure
- * removes and a kill leaves.
+ * and the sentence names it. While training, the log grows in OUTPUT_DIR.log-<process id>.jsonl, which a failure and an
+ * early end remove and a kill leaves: the next training to that folder warns of it.
  *
  * Errors: those of loading; INVALID_FILE naming file, line and value for a label that the table of labels does not
  * have, and for a weight that is not finite; INVALID_ARGUMENT for arguments that make no sense and for a loss that is

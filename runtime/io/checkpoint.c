@@ -338,21 +338,20 @@ static tuff_status check_replaceable(const char *folder)
     return status;
 }
 
-/* A run that was killed while saving leaves its folder aside. It is not removed unasked: another run may be saving. */
-static void tell_of_others(const tuff__checkpoint_save *save)
+void tuff__checkpoint_tell_of_others(const char *folder, const char *mark, const char *doing)
 {
     char **names = NULL;
     size_t count = 0;
-    const char *last = strrchr(save->folder, '/');
-    char *parent = last ? tuff__strndup(save->folder, (size_t)(last + 1 - save->folder)) : NULL;
-    char *prefix = last ? tuff__asprintf("%s.tmp-", last + 1) : NULL;
+    const char *last = strrchr(folder, '/');
+    char *parent = last ? tuff__strndup(folder, (size_t)(last + 1 - folder)) : NULL;
+    char *prefix = last ? tuff__asprintf("%s%s", last + 1, mark) : NULL;
     if (parent && prefix)
         (void)tuff__directory_list(parent, &names, &count); /* a warning less, where it cannot be read */
     for (size_t i = 0; i < count; i++)
         if (has_prefix(names[i], prefix))
             tuff__log(TUFF_LOG_WARNING,
-                      "checkpoint: another run is saving to %s, or was killed while it did: then remove %s%s",
-                      save->folder, parent, names[i]);
+                      "checkpoint: another run is %s to %s, or was killed while it did: then remove %s%s", doing,
+                      folder, parent, names[i]);
     free_names(names, count);
     tuff__free(parent);
     tuff__free(prefix);
@@ -369,7 +368,7 @@ static tuff_status create_aside(tuff__checkpoint_save *save, const char *folder)
     save->aside = aside;
     TUFF_TRY(check_replaceable(save->folder));
     TUFF_TRY(tuff__directory_remove(aside)); /* of a killed process that had this one's id */
-    tell_of_others(save);
+    tuff__checkpoint_tell_of_others(save->folder, ".tmp-", "saving");
     return tuff__directory_create(aside);
 }
 

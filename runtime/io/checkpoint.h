@@ -68,4 +68,8 @@ tuff_status tuff__checkpoint_save_commit(tuff__checkpoint_save *save);
 /* Frees; removes the folder aside unless it was committed. Accepts NULL. */
 void tuff__checkpoint_save_destroy(tuff__checkpoint_save *save);
 
+/* Warns of what lies beside `folder` (a resolved path) under a name that begins with the folder's and `mark`: a run
+ * that was killed leaves such things. They are not removed unasked: another run may be at work. `doing`: "saving". */
+void tuff__checkpoint_tell_of_others(const char *folder, const char *mark, const char *doing);
+
 #endif

@@ -104,7 +104,9 @@ static tuff_status check_output(job *j)
     const tuff_status status = tuff__checkpoint_save_begin(j->arguments.output_dir, &save);
     tuff__checkpoint_save_destroy(save);
     TUFF_TRY(status);
-    return tuff__path_resolve(j->arguments.output_dir, &j->output_dir);
+    TUFF_TRY(tuff__path_resolve(j->arguments.output_dir, &j->output_dir));
+    tuff__checkpoint_tell_of_others(j->output_dir, ".log-", "training");
+    return TUFF_SUCCESS;
 }
 
 /* -- reading ------------------------------------------------------------------------------------------------------ */
