@@ -109,6 +109,18 @@ void tuff__memory_prefer_large_pages(void *block, size_t size);
 void *tuff__c_locale_begin(void);
 void tuff__c_locale_end(void *before);
 
+/* -- signals, for a command: a library leaves them to its application --------------------------------------------- */
+
+/* From now on an interrupt, a request to terminate and a hang-up are only noted, the first of them: the next one ends
+ * the process as ever. One that the process was started to ignore (nohup) stays ignored. */
+void tuff__interrupt_watch(void);
+bool tuff__interrupted(void); /* whether one was noted */
+/* Ends the process as the noted one would have, so that the shell knows. Returns, with the exit code that says the
+ * same, only where the system shields the process (as the first of a container). */
+int tuff__interrupt_end(void);
+/* Writing to a pipe that nobody reads fails from now on, instead of ending the process. */
+void tuff__closed_pipes_fail(void);
+
 /* -- terminal ----------------------------------------------------------------------------------------------------- */
 
 bool tuff__is_terminal(FILE *file);

@@ -21,6 +21,7 @@
 #include <locale.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -729,6 +730,49 @@ void tuff__c_locale_end(void *before)
 {
     if (before)
         uselocale((locale_t)before);
+}
+
+/* -- signals ------------------------------------------------------------------------------------------------------ */
+
+static const int watched[] = {SIGINT, SIGTERM, SIGHUP};
+enum { WATCHED_COUNT = sizeof watched / sizeof watched[0] };
+
+static volatile sig_atomic_t noted; /* the signal, or 0: the system gives a handler no other place to write to */
+
+static void note(int number)
+{
+    noted = number;
+    for (size_t i = 0; i < WATCHED_COUNT; i++) {
+        struct sigaction action;
+        if (sigaction(watched[i], NULL, &action) == 0 && action.sa_handler == note)
+            signal(watched[i], SIG_DFL);
+    }
+}
+
+void tuff__interrupt_watch(void)
+{
+    /* Reads and writes go on where they were: what is under way is to be finished. */
+    struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART}, before;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < WATCHED_COUNT; i++)
+        if (sigaction(watched[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+            sigaction(watched[i], &action, NULL);
+}
+
+bool tuff__interrupted(void)
+{
+    return noted != 0;
+}
+
+int tuff__interrupt_end(void)
+{
+    raise(noted); /* the handler has put the default action back */
+    return 128 + noted;
+}
+
+void tuff__closed_pipes_fail(void)
+{
+    signal(SIGPIPE, SIG_IGN);
 }
 
 /* -- terminal ----------------------------------------------------------------------------------------------------- */

@@ -776,6 +776,59 @@ static void test_devices_proven_at_once(void **state)
     }
 }
 
+/* -- what is written aside ---------------------------------------------------------------------------------------- */
+
+/* Nothing of it is left: the folder holds its own files alone. */
+static void check_nothing_aside(void)
+{
+    char **names = NULL;
+    size_t count = 0;
+    assert_int_equal(tuff__directory_list(tuff__check_folder, &names, &count), TUFF_SUCCESS);
+    for (size_t i = 0; i < count; i++) {
+        if (strstr(names[i], ".tmp-") || strstr(names[i], ".tuff-") || strstr(names[i], ".log-"))
+            fail_msg("%s is left", names[i]);
+        tuff__free(names[i]);
+    }
+    tuff__free(names);
+}
+
+#define ENDLESS "--max-steps 100000000 --logging-steps 5 "
+
+/* Ended once it has begun to log; $p is its process. (By SIGTERM, as a shell may start what goes on in the background
+ * with SIGINT ignored.) */
+static int train_until_ended(const char *options)
+{
+    const char *log = words("%s.log-$p.jsonl", tuff__check_path("trained"));
+    return run(words("%s " ENDLESS "%s & p=$!; while kill -0 $p && [ ! -s %s ]; do sleep 0.05; done; kill $p; wait $p",
+                     train_words("good.csv", NULL), options, log));
+}
+
+static void test_interrupted(void **state)
+{
+    (void)state;
+    assert_int_equal(tuff__directory_remove(tuff__check_path("trained")), TUFF_SUCCESS);
+    tuff__check_write_text(tuff__check_path("good.csv"), "text,label\none,a\ntwo,b\nthree,a\n");
+    assert_int_equal(train_until_ended(""), 128 + 15);
+    assert_non_null(strstr(failure(), "tuff train: interrupted after "));
+    assert_non_null(strstr(failure(), "nothing was saved, "));
+    assert_false(tuff__is_directory(tuff__check_path("trained")));
+    check_nothing_aside();
+    assert_int_equal(train_until_ended("--save-strategy steps --save-steps 3"), 128 + 15);
+    assert_non_null(strstr(failure(), "trained has what was saved after "));
+    assert_true(tuff__file_exists(tuff__check_path("trained/model.safetensors")));
+    check_nothing_aside();
+}
+
+/* Training goes on without a reader. */
+static void test_closed_pipe(void **state)
+{
+    (void)state;
+    assert_int_equal(tuff__directory_remove(tuff__check_path("trained")), TUFF_SUCCESS);
+    assert_int_equal(run(words("%s | :", train_words("good.csv", NULL))), 0);
+    assert_true(tuff__file_exists(tuff__check_path("trained/model.safetensors")));
+    check_nothing_aside();
+}
+
 /* -- a disk that is full ------------------------------------------------------------------------------------------ */
 
 /* Files end after some KiB; the signal that says so is ignored, as a full disk sends none. */
@@ -796,17 +849,7 @@ static void test_full_disk(void **state)
         run_after(SMALL_DISK, words("verify " MODEL " --device cpu --json %s", tuff__check_path("v.json"))), 1);
     assert_non_null(strstr(complained, "v.json: cannot write"));
     tuff__check_content(tuff__check_path("v.json"), "earlier");
-
-    /* nothing of what was written aside is left: the folder holds its own files alone */
-    char **names = NULL;
-    size_t count = 0;
-    assert_int_equal(tuff__directory_list(tuff__check_folder, &names, &count), TUFF_SUCCESS);
-    for (size_t i = 0; i < count; i++) {
-        if (strstr(names[i], ".tmp-") || strstr(names[i], ".tuff-"))
-            fail_msg("%s is left", names[i]);
-        tuff__free(names[i]);
-    }
-    tuff__free(names);
+    check_nothing_aside();
 }
 
 /* Standard output that takes nothing is an error too: a pipeline must not believe an empty answer. */
@@ -875,6 +918,8 @@ int main(void)
         cmocka_unit_test(test_named_lines),
         cmocka_unit_test(test_devices),
         cmocka_unit_test(test_devices_proven_at_once),
+        cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_closed_pipe),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_too_little_memory),

@@ -3,6 +3,7 @@
 
 #include "check_file.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 /* -- threads ------------------------------------------------------------------------------------------------------ */
@@ -372,6 +373,23 @@ static void test_every_allocation_may_fail(void **state)
     }
 }
 
+/* -- signals ------------------------------------------------------------------------------------------------------ */
+
+static void test_interrupts(void **state)
+{
+    (void)state;
+    signal(SIGINT, SIG_DFL);  /* whatever this program was started with */
+    signal(SIGTERM, SIG_IGN); /* as nohup does with another */
+    tuff__interrupt_watch();
+    assert_false(tuff__interrupted());
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_false(tuff__interrupted());
+    assert_int_equal(raise(SIGINT), 0);
+    assert_true(tuff__interrupted());
+    assert_true(signal(SIGINT, SIG_DFL) == SIG_DFL); /* the next one ends the process */
+    assert_true(signal(SIGTERM, SIG_DFL) == SIG_IGN);
+}
+
 static int create_folder(void **state)
 {
     (void)state;
@@ -384,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_threads_share_a_counter),
         cmocka_unit_test(test_once_runs_once),
         cmocka_unit_test(test_machine),
+        cmocka_unit_test(test_interrupts),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_exists_and_remove),
         cmocka_unit_test(test_rename_and_link),

@@ -94,6 +94,7 @@ static bool on_event(void *user, const tuff_training_event *event)
         print_memory(p, &event->memory);
         break;
     case TUFF_TRAINING_BEGIN:
+        tuff__interrupt_watch(); /* from here on something lies aside; until now a signal ended all at once */
         print_begin(p, event);
         break;
     case TUFF_TRAINING_STEP:
@@ -115,10 +116,11 @@ static bool on_event(void *user, const tuff_training_event *event)
         printf("step %llu  saved %s\n", (unsigned long long)event->step, event->output_dir);
         break;
     case TUFF_TRAINING_EVALUATE_ROW:
-        return true;
+        break;
     }
-    fflush(stdout);
-    return true;
+    if (event->type != TUFF_TRAINING_EVALUATE_ROW)
+        fflush(stdout);
+    return !tuff__interrupted();
 }
 
 static void print_result(const tuff_training_result *result)
@@ -129,6 +131,17 @@ static void print_result(const tuff_training_result *result)
     if (result->evaluated)
         printf("saved weights: eval_loss %.4f, accuracy %.2f %%, macro F1 %.2f %%\n", result->eval_loss,
                100 * result->eval_accuracy, 100 * result->eval_f1);
+}
+
+static void report_interrupt(const train_options *o, const tuff_training_result *result)
+{
+    const char *folder = o->arguments.output_dir;
+    fflush(stdout);
+    fprintf(stderr, "tuff train: interrupted after %llu updates; ", (unsigned long long)result->steps);
+    if (result->saved_steps)
+        fprintf(stderr, "%s has what was saved after %llu\n", folder, (unsigned long long)result->saved_steps);
+    else
+        fprintf(stderr, "nothing was saved, %s is as it was\n", folder);
 }
 
 /* -- arguments ---------------------------------------------------------------------------------------------------- */
@@ -216,6 +229,7 @@ static int run(train_options *o)
     tuff_device *device = NULL;
     tuff_training_result result;
     fill_arguments(o);
+    tuff__closed_pipes_fail(); /* the folder is what is wanted: it does not depend on who reads along */
     o->arguments.on_event = on_event;
     o->arguments.on_event_user = &p;
     if (tuff_device_create(&(tuff_device_create_info){.device = o->device}, &device) != TUFF_SUCCESS)
@@ -223,11 +237,15 @@ static int run(train_options *o)
     p.device_name = tuff_device_get_properties(device)->name;
     const tuff_status status = tuff_train_text_classification(device, &o->arguments, &result);
     close_line(&p);
-    if (status == TUFF_SUCCESS)
+    int code = 0;
+    if (status != TUFF_SUCCESS)
+        code = tuff__report_failure();
+    else if (result.complete)
         print_result(&result);
-    const int code = status == TUFF_SUCCESS ? 0 : tuff__report_failure();
+    else
+        report_interrupt(o, &result);
     tuff_device_destroy(device);
-    return code;
+    return status == TUFF_SUCCESS && !result.complete ? tuff__interrupt_end() : code;
 }
 
 /* The options, with the names and defaults of transformers' TrainingArguments and run_classification.py. A row without
