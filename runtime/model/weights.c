@@ -148,6 +148,15 @@ static size_t resolve_name(const tuff_model *model, const char *name, size_t *hi
     return index;
 }
 
+/* A checkpoint held against a model: sources[i] is where parameter i comes from, NULL for one that is new. */
+typedef struct match {
+    tuff__checkpoint *checkpoint;
+    const tuff__safetensors_entry **sources;
+    name_list unexpected, missing;
+    name_list resized; /* left out for their number of labels */
+    int64_t found_labels, wanted_labels;
+} match;
+
 /* sources[i] becomes the entry that parameter i is read from. */
 static tuff_status match_entries(const tuff_model *model, const tuff__checkpoint *checkpoint,
                                  const tuff__safetensors_entry **sources, name_list *unexpected)
@@ -193,25 +202,34 @@ static bool must_reshape(const tuff__parameter *parameter, const tuff__safetenso
            entry->dims[0] != parameter->shape.dims[0];
 }
 
+static void leave_out(match *m, const tuff__parameter *parameter, const tuff__safetensors_entry **source)
+{
+    name_list_add(&m->resized, parameter->name);
+    m->found_labels = (*source)->dims[0];
+    m->wanted_labels = parameter->shape.dims[0];
+    *source = NULL;
+}
+
 /* Judges names and shapes before any memory is taken. Sources that are left out become NULL. */
-static tuff_status check_sources(const tuff_model *model, const tuff__checkpoint *checkpoint,
-                                 const tuff__safetensors_entry **sources, bool relabelled)
+static tuff_status check_sources(const tuff_model *model, bool relabelled, match *m)
 {
     for (size_t i = 0; i < model->parameter_count; i++) {
         const tuff__parameter *parameter = &model->parameters[i];
-        if (sources[i] && must_reshape(parameter, sources[i], relabelled))
-            sources[i] = NULL;
-        if (sources[i])
-            TUFF_TRY(tuff__safetensors_check_shape(sources[i], &parameter->shape));
+        if (m->sources[i] && must_reshape(parameter, m->sources[i], relabelled))
+            leave_out(m, parameter, &m->sources[i]);
+        else if (m->sources[i])
+            TUFF_TRY(tuff__safetensors_check_shape(m->sources[i], &parameter->shape));
         else if (parameter->part == TUFF__PART_BODY)
             return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: no tensor named '%s', with or without '%s'",
-                              tuff__checkpoint_path(checkpoint), parameter->key, model->architecture->prefix);
+                              tuff__checkpoint_path(m->checkpoint), parameter->key, model->architecture->prefix);
+        else
+            name_list_add(&m->missing, parameter->name);
     }
     return TUFF_SUCCESS;
 }
 
 static tuff_status load_all(tuff_model *model, const tuff__safetensors_entry *const *sources, uint64_t seed,
-                            name_list *fresh, name_list *kept)
+                            name_list *kept)
 {
     TUFF_TRY(allocate_weights(model));
     for (size_t i = 0; i < model->parameter_count; i++) {
@@ -221,18 +239,10 @@ static tuff_status load_all(tuff_model *model, const tuff__safetensors_entry *co
                 name_list_add(kept, model->parameters[i].name);
             continue;
         }
-        name_list_add(fresh, model->parameters[i].name);
         TUFF_TRY(initialize_parameter(model, i, seed));
     }
     return TUFF_SUCCESS;
 }
-
-/* A checkpoint held against a model: sources[i] is where parameter i comes from, NULL for one the checkpoint lacks. */
-typedef struct match {
-    tuff__checkpoint *checkpoint;
-    const tuff__safetensors_entry **sources;
-    name_list unexpected;
-} match;
 
 static tuff_status match_open(const tuff_model *model, const char *dir, bool relabelled, match *m)
 {
@@ -241,7 +251,7 @@ static tuff_status match_open(const tuff_model *model, const char *dir, bool rel
     if (!m->sources)
         return tuff__fail_memory("parameters", model->parameter_count * sizeof *m->sources);
     TUFF_TRY(match_entries(model, m->checkpoint, m->sources, &m->unexpected));
-    return check_sources(model, m->checkpoint, m->sources, relabelled);
+    return check_sources(model, relabelled, m);
 }
 
 static void match_close(match *m)
@@ -250,16 +260,26 @@ static void match_close(match *m)
     tuff__checkpoint_destroy(m->checkpoint);
 }
 
+static void warn_of_match(const match *m, const char *dir)
+{
+    char resized[120];
+    snprintf(resized, sizeof resized,
+             "has %lld labels, wanted %lld, newly initialised (train the model before you trust it)",
+             (long long)m->found_labels, (long long)m->wanted_labels);
+    name_list_warn(&m->unexpected, dir, "left out, as this model has no place for them");
+    name_list_warn(&m->missing, dir, "not in the checkpoint, newly initialised (train the model before you trust it)");
+    name_list_warn(&m->resized, dir, resized);
+}
+
 tuff_status tuff__model_load_weights(tuff_model *model, const char *dir, bool relabelled, uint64_t seed)
 {
     match m = {0};
-    name_list fresh = {0}, kept = {0};
+    name_list kept = {0};
     tuff_status status = match_open(model, dir, relabelled, &m);
     if (status == TUFF_SUCCESS)
-        status = load_all(model, m.sources, seed, &fresh, &kept);
+        status = load_all(model, m.sources, seed, &kept);
     if (status == TUFF_SUCCESS) {
-        name_list_warn(&m.unexpected, dir, "left out, as this model has no place for them");
-        name_list_warn(&fresh, dir, "not in the checkpoint, newly initialised (train the model before you trust it)");
+        warn_of_match(&m, dir);
         if (relabelled)
             name_list_warn(&kept, dir, "kept as they are under other labels, of which there are as many");
     }
