@@ -426,6 +426,25 @@ static void test_refused_weights(void **state)
     tuff_model_destroy(model);
 }
 
+/* -- events ------------------------------------------------------------------------------------------------------- */
+
+typedef struct event_counts {
+    unsigned counts[7];
+    uint64_t memory;
+    double best_loss;
+} event_counts;
+
+static bool count_event(void *user, const tuff_training_event *event)
+{
+    event_counts *counts = user;
+    counts->counts[event->type]++;
+    counts->memory = event->memory.total;
+    if (event->type == TUFF_TRAINING_EVALUATE && !(event->loss >= counts->best_loss))
+        counts->best_loss = event->loss;
+    assert_true(event->step <= event->total_steps);
+    return true;
+}
+
 /* -- labels, weights, folders ------------------------------------------------------------------------------------- */
 
 static void test_labels_of_the_file(void **state)
@@ -530,22 +549,55 @@ static void test_format(void **state)
     refuse(&arguments, TUFF_ERROR_INVALID_ARGUMENT, "'excel' is not a format of a table");
 }
 
+/* The golden model without weights, with `from` in its config.json replaced by `to`. */
+static const char *bare_model(const char *name, const char *from, const char *to)
+{
+    static const char *const files[] = {"config.json", "vocab.txt", "tokenizer_config.json"};
+    char path[256], source[256];
+    assert_int_equal(tuff__directory_create(path_of(name)), TUFF_SUCCESS);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(source, sizeof source, GOLDEN "initial/%s", files[i]);
+        snprintf(path, sizeof path, "%s/%s", path_of(name), files[i]);
+        assert_int_equal(tuff__file_copy(source, path), TUFF_SUCCESS);
+    }
+    tuff__mapped_file file;
+    assert_int_equal(tuff__file_map(GOLDEN "initial/config.json", &file), TUFF_SUCCESS);
+    char *text = tuff__strndup((const char *)file.data, file.size), *at = text ? strstr(text, from) : NULL;
+    assert_non_null(at);
+    char *edited = tuff__asprintf("%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    assert_non_null(edited);
+    snprintf(path, sizeof path, "%s/config.json", path_of(name));
+    tuff__check_write_text(path, edited);
+    tuff__free(edited);
+    tuff__free(text);
+    tuff__file_unmap(&file);
+    return path_of(name);
+}
+
+/* What the model cannot be trained on is refused before anything is read or told, or at the table's line. */
+static void test_refused_models(void **state)
+{
+    (void)state;
+    event_counts counts = {.best_loss = HUGE_VAL};
+    tuff_training_arguments arguments = golden_arguments(path_of("refused_models"));
+    arguments.on_event = count_event;
+    arguments.on_event_user = &counts;
+    arguments.model = bare_model("one_type", "\"type_vocab_size\": 2", "\"type_vocab_size\": 1");
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE,
+           "train.tsv: line 2: the pair of texts has the token type id 1, the model's type_vocab_size is 1");
+    arguments.train_file = path_of("none.tsv");
+    arguments.model = bare_model("regression", "\"single_label_classification\"", "\"regression\"");
+    refuse(&arguments, TUFF_ERROR_FEATURE_NOT_PRESENT, "problem_type is regression");
+    arguments.model = bare_model("multi", "\"single_label_", "\"multi_label_");
+    refuse(&arguments, TUFF_ERROR_FEATURE_NOT_PRESENT, "problem_type is multi_label_classification");
+    assert_int_equal(counts.counts[TUFF_TRAINING_MEMORY], 0);
+}
+
 static void test_from_a_config_alone(void **state)
 {
     (void)state;
-    static const char *const files[] = {"config.json", "vocab.txt", "tokenizer_config.json"};
-    assert_int_equal(tuff__directory_create(path_of("bare")), TUFF_SUCCESS);
-    for (size_t i = 0; i < 3; i++) {
-        char from[256], to[256];
-        snprintf(from, sizeof from, GOLDEN "initial/%s", files[i]);
-        snprintf(to, sizeof to, "%s/%s", path_of("bare"), files[i]);
-        tuff__mapped_file file;
-        assert_int_equal(tuff__file_map(from, &file), TUFF_SUCCESS);
-        tuff__check_write(to, file.data, file.size);
-        tuff__file_unmap(&file);
-    }
     tuff_training_arguments arguments = golden_arguments(path_of("random"));
-    arguments.model = path_of("bare");
+    arguments.model = bare_model("bare", "", "");
     arguments.max_steps = 1;
     arguments.seed = 1;
     tuff_training_result one, other, again;
@@ -594,23 +646,6 @@ static void test_failures_leave_the_output_alone(void **state)
 }
 
 /* -- evaluation, events ------------------------------------------------------------------------------------------- */
-
-typedef struct event_counts {
-    unsigned counts[7];
-    uint64_t memory;
-    double best_loss;
-} event_counts;
-
-static bool count_event(void *user, const tuff_training_event *event)
-{
-    event_counts *counts = user;
-    counts->counts[event->type]++;
-    counts->memory = event->memory.total;
-    if (event->type == TUFF_TRAINING_EVALUATE && !(event->loss >= counts->best_loss))
-        counts->best_loss = event->loss;
-    assert_true(event->step <= event->total_steps);
-    return true;
-}
 
 /* 26 rows in batches of 4: 7 updates an epoch. */
 static void test_evaluation_and_events(void **state)
@@ -762,6 +797,7 @@ int main(void)
         cmocka_unit_test(test_refused_weights),
         cmocka_unit_test(test_labels_of_the_file),
         cmocka_unit_test(test_refused_labels),
+        cmocka_unit_test(test_refused_models),
         cmocka_unit_test(test_from_a_config_alone),
         cmocka_unit_test(test_live_log_is_its_own),
         cmocka_unit_test(test_log_of_a_killed_run),

@@ -3,6 +3,7 @@
 
 #include "../alloc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,6 +227,24 @@ static tuff_status encode_rows(const tuff__example_source *source, const tuff_to
     return status;
 }
 
+/* A tokenizer gives the second of two texts a type of its own, which not every model knows. */
+static tuff_status check_token_types(const tuff__example_source *source, const tuff__examples *examples,
+                                     int64_t type_vocab_size)
+{
+    for (size_t row = 0, i = 0; row < examples->count; row++) {
+        for (; i < examples->starts[row + 1]; i++) {
+            char reason[160];
+            if (examples->token_type_ids[i] < type_vocab_size)
+                continue;
+            snprintf(reason, sizeof reason, "the %s has the token type id %d, the model's type_vocab_size is %lld",
+                     source->has_pairs ? "pair of texts" : "text", (int)examples->token_type_ids[i],
+                     (long long)type_vocab_size);
+            return fail_row(source, row, TUFF_ERROR_INVALID_FILE, reason);
+        }
+    }
+    return TUFF_SUCCESS;
+}
+
 static tuff_status fill_examples(const tuff__example_source *source, const tuff_tokenizer *tokenizer,
                                  const tuff__label_names *names, uint32_t max_length, tuff__examples *examples)
 {
@@ -245,10 +264,13 @@ static tuff_status fill_examples(const tuff__example_source *source, const tuff_
 }
 
 tuff_status tuff__examples_create(const tuff__example_source *source, const tuff_tokenizer *tokenizer,
-                                  const tuff__label_names *names, uint32_t max_length, tuff__examples *out_examples)
+                                  const tuff__label_names *names, uint32_t max_length, int64_t type_vocab_size,
+                                  tuff__examples *out_examples)
 {
     *out_examples = (tuff__examples){0};
-    const tuff_status status = fill_examples(source, tokenizer, names, max_length, out_examples);
+    tuff_status status = fill_examples(source, tokenizer, names, max_length, out_examples);
+    if (status == TUFF_SUCCESS)
+        status = check_token_types(source, out_examples, type_vocab_size);
     if (status != TUFF_SUCCESS)
         tuff__examples_destroy(out_examples);
     return status;

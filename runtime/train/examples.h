@@ -43,9 +43,10 @@ typedef struct tuff__examples {
 } tuff__examples;
 
 /* Tokenizes every row, cut to max_length tokens. Errors name file and line: a label that `names` lacks, a text that the
- * tokenizer refuses. */
+ * tokenizer refuses, a token type that the model has no embedding for. */
 tuff_status tuff__examples_create(const tuff__example_source *source, const tuff_tokenizer *tokenizer,
-                                  const tuff__label_names *names, uint32_t max_length, tuff__examples *out_examples);
+                                  const tuff__label_names *names, uint32_t max_length, int64_t type_vocab_size,
+                                  tuff__examples *out_examples);
 void tuff__examples_destroy(tuff__examples *examples); /* accepts a zeroed one */
 
 /* A batch laid out for the trainer; one object serves for many. */

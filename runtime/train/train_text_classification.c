@@ -23,6 +23,7 @@ typedef struct job {
     char *model_dir;
     char *output_dir; /* resolved once: the working directory may be what is replaced */
     bool random_weights;
+    tuff__model_config config;      /* the folder's, before its labels are chosen */
     tuff_problem_type problem_type; /* config.json's, or single label where it has none */
     tuff__label_names labels;
     tuff_tokenizer *tokenizer;
@@ -111,17 +112,20 @@ static tuff_status check_output(job *j)
 
 /* -- reading ------------------------------------------------------------------------------------------------------ */
 
+/* What config.json alone rules out is refused before the tables are read. */
+static tuff_status read_config(job *j)
+{
+    TUFF_TRY(tuff_model_find(j->arguments.model, &j->model_dir));
+    TUFF_TRY(tuff__model_config_load(j->model_dir, &j->config));
+    j->problem_type =
+        j->config.fields.problem_type ? j->config.fields.problem_type : TUFF_PROBLEM_TYPE_SINGLE_LABEL_CLASSIFICATION;
+    return tuff__trainer_check_problem_type(j->problem_type);
+}
+
 static tuff_status choose_labels(job *j, const tuff__example_source *train)
 {
-    tuff__model_config config;
-    tuff_status status = tuff__model_config_load(j->model_dir, &config);
-    if (status == TUFF_SUCCESS)
-        status = tuff__label_names_choose(train, config.fields.labels, (size_t)config.fields.num_labels, &j->labels);
-    if (status == TUFF_SUCCESS)
-        j->problem_type =
-            config.fields.problem_type ? config.fields.problem_type : TUFF_PROBLEM_TYPE_SINGLE_LABEL_CLASSIFICATION;
-    tuff__model_config_destroy(&config);
-    return status;
+    const tuff_model_config *config = &j->config.fields;
+    return tuff__label_names_choose(train, config->labels, (size_t)config->num_labels, &j->labels);
 }
 
 static tuff_model_create_info model_info(const job *j)
@@ -170,11 +174,12 @@ static tuff_status find_max_length(const job *j, uint32_t *out_max_length)
 static tuff_status encode_all(job *j, const tuff__example_source *train, const tuff__example_source *eval)
 {
     uint32_t max_length = 0;
+    const int64_t types = j->config.fields.type_vocab_size;
     TUFF_TRY(find_max_length(j, &max_length));
-    TUFF_TRY(tuff__examples_create(train, j->tokenizer, &j->labels, max_length, &j->train));
+    TUFF_TRY(tuff__examples_create(train, j->tokenizer, &j->labels, max_length, types, &j->train));
     if (!eval->table)
         return TUFF_SUCCESS;
-    TUFF_TRY(tuff__examples_create(eval, j->tokenizer, &j->labels, max_length, &j->eval));
+    TUFF_TRY(tuff__examples_create(eval, j->tokenizer, &j->labels, max_length, types, &j->eval));
     j->sequences = tuff__calloc(j->eval.count, sizeof *j->sequences);
     if (!j->sequences)
         return tuff__fail_memory("evaluation rows", j->eval.count * sizeof *j->sequences);
@@ -191,7 +196,7 @@ static tuff_status read_everything(job *j)
 {
     const tuff_training_arguments *a = &j->arguments;
     tuff__example_source train = {0}, eval = {0};
-    tuff_status status = tuff_model_find(a->model, &j->model_dir);
+    tuff_status status = read_config(j);
     if (status == TUFF_SUCCESS)
         status = tuff__example_source_open(a, a->train_file, a->max_train_samples, &train);
     if (status == TUFF_SUCCESS && a->eval_file)
@@ -583,6 +588,7 @@ static void job_destroy(job *j)
     tuff_model_destroy(j->model);
     tuff_tokenizer_destroy(j->tokenizer);
     tuff__label_names_destroy(&j->labels);
+    tuff__model_config_destroy(&j->config);
     tuff__free(j->output_dir);
     tuff_free(j->model_dir);
 }

@@ -92,6 +92,14 @@ static tuff_status check_info(const tuff_trainer_create_info *info)
     return TUFF_SUCCESS;
 }
 
+tuff_status tuff__trainer_check_problem_type(tuff_problem_type type)
+{
+    if (type != TUFF_PROBLEM_TYPE_REGRESSION && type != TUFF_PROBLEM_TYPE_MULTI_LABEL_CLASSIFICATION)
+        return TUFF_SUCCESS;
+    return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "trainer: problem_type is %s, wanted single_label_classification",
+                      type == TUFF_PROBLEM_TYPE_REGRESSION ? "regression" : "multi_label_classification");
+}
+
 static tuff_status check_model(const tuff_model *model)
 {
     const tuff_model_config *config = tuff_model_get_config(model);
@@ -99,11 +107,7 @@ static tuff_status check_model(const tuff_model *model)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: the model is described only, it has no weights");
     if (tuff_model_get_head(model) != TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION)
         return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "trainer: the model has no sequence classification head");
-    if (config->problem_type == TUFF_PROBLEM_TYPE_REGRESSION ||
-        config->problem_type == TUFF_PROBLEM_TYPE_MULTI_LABEL_CLASSIFICATION)
-        return tuff__fail(
-            TUFF_ERROR_FEATURE_NOT_PRESENT, "trainer: problem_type is %s, wanted single_label_classification",
-            config->problem_type == TUFF_PROBLEM_TYPE_REGRESSION ? "regression" : "multi_label_classification");
+    TUFF_TRY(tuff__trainer_check_problem_type(config->problem_type));
     if (config->num_labels < 2)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "trainer: the model has %lld label, wanted at least 2",
                           (long long)config->num_labels);

@@ -7,6 +7,9 @@
 
 #include "tuff/train.h"
 
+/* FEATURE_NOT_PRESENT for a problem that is not trained on; tuff_trainer_create asks too. */
+tuff_status tuff__trainer_check_problem_type(tuff_problem_type type);
+
 /* The weights of every parameter, as they lie in the model's arena: for keeping the best of them aside. */
 tuff_status tuff__trainer_read_weights(const tuff_trainer *trainer, float *data);
 tuff_status tuff__trainer_write_weights(tuff_trainer *trainer, const float *data);
