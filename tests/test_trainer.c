@@ -426,6 +426,23 @@ static void test_refused_weights(void **state)
     tuff_model_destroy(model);
 }
 
+/* The reference makes a negative NaN of these weights, as the operations of x86 do; its sign means nothing. */
+static void test_nan_has_no_sign(void **state)
+{
+    (void)state;
+    tuff_device *reference = NULL;
+    assert_int_equal(tuff_device_create(&(tuff_device_create_info){.device = "reference"}, &reference), TUFF_SUCCESS);
+    tuff_training_arguments arguments = golden_arguments(path_of("nan"));
+    arguments.per_device_train_batch_size = 8;
+    arguments.warmup_steps = 0;
+    arguments.train_sampling_strategy = TUFF_TRAIN_SAMPLING_RANDOM;
+    arguments.seed = 42;
+    arguments.trainer = (tuff_trainer_create_info){.learning_rate = 1e3};
+    tuff__check_failed(tuff_train_text_classification(reference, &arguments, NULL), TUFF_ERROR_INVALID_ARGUMENT,
+                       "gradient norm nan, wanted finite numbers");
+    tuff_device_destroy(reference);
+}
+
 /* -- events ------------------------------------------------------------------------------------------------------- */
 
 typedef struct event_counts {
@@ -795,6 +812,7 @@ int main(void)
         cmocka_unit_test(test_rows_that_do_not_count),
         cmocka_unit_test(test_refused_batches),
         cmocka_unit_test(test_refused_weights),
+        cmocka_unit_test(test_nan_has_no_sign),
         cmocka_unit_test(test_labels_of_the_file),
         cmocka_unit_test(test_refused_labels),
         cmocka_unit_test(test_refused_models),

@@ -537,6 +537,12 @@ tuff_buffer *tuff__trainer_gradients(const tuff_trainer *trainer)
     return trainer->gradients;
 }
 
+/* x86 makes negative NaNs, and printf tells: that sign means nothing. */
+static double plain(double value)
+{
+    return isnan(value) ? fabs(value) : value;
+}
+
 tuff_status tuff_trainer_step(tuff_trainer *trainer, const tuff_batch *batches, size_t count,
                               tuff_step_result *out_result)
 {
@@ -558,5 +564,6 @@ tuff_status tuff_trainer_step(tuff_trainer *trainer, const tuff_batch *batches, 
     return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
                       "training: step %llu gave loss %g and gradient norm %g, wanted finite numbers; a lower "
                       "learning_rate (now %g) or more warmup_steps usually helps",
-                      (unsigned long long)result.step, result.loss, result.grad_norm, trainer->info.learning_rate);
+                      (unsigned long long)result.step, plain(result.loss), plain(result.grad_norm),
+                      trainer->info.learning_rate);
 }
