@@ -493,15 +493,31 @@ static void test_refused_labels(void **state)
     arguments.eval_file = path_of("eval.tsv");
     refuse(&arguments, TUFF_ERROR_INVALID_FILE, "eval.tsv: line 3: the label 'vier'");
     arguments.eval_file = NULL;
-    tuff__check_write_text(path_of("one.tsv"), "first\tsecond\tclass\nba\tda\teins\nba\tda\teins\n");
+    tuff__check_write_text(path_of("one.tsv"), "first\tsecond\tclass\nba\tda\tvier\nba\tda\tvier\n");
     arguments.train_file = path_of("one.tsv");
-    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "every row has the label 'eins'");
+    refuse(&arguments, TUFF_ERROR_INVALID_FILE, "every row has the label 'vier'");
     tuff__check_write_text(path_of("empty.tsv"), "first\tsecond\tclass\nba\tda\teins\nba\tda\t\n");
     arguments.train_file = path_of("empty.tsv");
     refuse(&arguments, TUFF_ERROR_INVALID_FILE, "line 3: the label is empty");
     arguments.label_column = "topic";
     refuse(&arguments, TUFF_ERROR_INVALID_FILE, "topic");
     assert_false(tuff__file_exists(arguments.output_dir));
+}
+
+/* Rows of one label alone are enough for a head that knows others too; it keeps them all. */
+static void test_one_of_the_labels(void **state)
+{
+    (void)state;
+    tuff_training_arguments arguments = golden_arguments(path_of("one_label"));
+    tuff__check_write_text(path_of("eins.tsv"), "first\tsecond\tclass\nba\tda\teins\nba\tda\teins\n");
+    arguments.train_file = path_of("eins.tsv");
+    arguments.max_steps = 1;
+    train(&arguments, NULL);
+    tuff_model *model;
+    assert_int_equal(tuff_model_load(device, arguments.output_dir, &model), TUFF_SUCCESS);
+    assert_int_equal(tuff_model_get_config(model)->num_labels, 3);
+    assert_string_equal(tuff_model_get_config(model)->labels[2], "zwei");
+    tuff_model_destroy(model);
 }
 
 /* The labels are those of all rows, however few of them are trained on. */
@@ -815,6 +831,7 @@ int main(void)
         cmocka_unit_test(test_nan_has_no_sign),
         cmocka_unit_test(test_labels_of_the_file),
         cmocka_unit_test(test_refused_labels),
+        cmocka_unit_test(test_one_of_the_labels),
         cmocka_unit_test(test_refused_models),
         cmocka_unit_test(test_from_a_config_alone),
         cmocka_unit_test(test_live_log_is_its_own),

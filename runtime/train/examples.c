@@ -117,15 +117,14 @@ tuff_status tuff__label_names_choose(const tuff__example_source *train, const ch
                                 tuff__table_line_word(train->table), tuff__table_line(train->table, r));
     }
     size_t count = 0;
-    if (status == TUFF_SUCCESS) {
+    if (status == TUFF_SUCCESS)
         sort_unique(names, row_count, &count);
-        if (count < 2)
-            status = tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: every row has the label '%s', wanted at least 2 labels",
-                                path, names[0]);
-    }
     out_names->from_config = status == TUFF_SUCCESS;
     for (size_t i = 0; i < count && out_names->from_config; i++)
         out_names->from_config = contains(config_labels, config_label_count, names[i]);
+    if (status == TUFF_SUCCESS && (out_names->from_config ? config_label_count : count) < 2)
+        status = tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: every row has the label '%s', wanted at least 2 labels", path,
+                            names[0]);
     if (status == TUFF_SUCCESS)
         status = out_names->from_config ? copy_names(config_labels, config_label_count, out_names)
                                         : copy_names(names, count, out_names);

@@ -27,8 +27,8 @@ typedef struct tuff__label_names {
 } tuff__label_names;
 
 /* The config's labels where each label of train's file is among them, also in rows left out; else the file's, sorted:
- * as numbers where all are whole numbers, else by bytes. Errors: INVALID_FILE for fewer than two labels, or for an
- * empty one, by line. */
+ * as numbers where all are whole numbers, else by bytes. Errors: INVALID_FILE for fewer than two labels (of the
+ * file's rows one will do where the config has others), or for an empty one, by line. */
 tuff_status tuff__label_names_choose(const tuff__example_source *train, const char *const *config_labels,
                                      size_t config_label_count, tuff__label_names *out_names);
 void tuff__label_names_destroy(tuff__label_names *names); /* accepts a zeroed one */
