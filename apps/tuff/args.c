@@ -205,14 +205,32 @@ static int store_number(const tuff__args *args, const tuff__arg *option, const c
     return -1;
 }
 
+/* The flag's word as Python's command lines have it; -1: it is none. */
+static int flag_word(const char *text)
+{
+    static const char *const words[] = {"false", "true", "False", "True"};
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(text, words[i]))
+            return i % 2;
+    return -1;
+}
+
+static int store_flag(const tuff__args *args, const tuff__arg *option, const char *value)
+{
+    const int word = value ? flag_word(value) : true;
+    if (word < 0)
+        return complain(args, "--%s is '%s', wanted true, false or no value%s", option->name, value, "");
+    *(bool *)option->value = word;
+    return -1;
+}
+
 static int store(const tuff__args *args, const tuff__arg *option, const char *value)
 {
     if (option->given)
         *option->given = true;
     switch (option->kind) {
     case TUFF__ARG_FLAG:
-        *(bool *)option->value = true;
-        return -1;
+        return store_flag(args, option, value);
     case TUFF__ARG_INT:
     case TUFF__ARG_FLOAT:
         return store_number(args, option, value);
@@ -242,13 +260,13 @@ static int parse_option(tuff__args *args, int argc, char **argv, int *at)
         option++;
     if (!option || !option->name)
         return unknown_option(args, text, length);
-    if (option->kind == TUFF__ARG_FLAG) {
-        if (equals)
-            return complain(args, "--%s takes no value, found '%s'%s", option->name, equals + 1, "");
-        return store(args, option, NULL);
-    }
     if (equals)
         return store(args, option, equals + 1);
+    if (option->kind == TUFF__ARG_FLAG) {
+        /* Among positionals "true" is a text. */
+        const bool word = args->max_positionals == 0 && *at + 1 < argc && flag_word(argv[*at + 1]) >= 0;
+        return store(args, option, word ? argv[++*at] : NULL);
+    }
     if (*at + 1 >= argc)
         return complain(args, "--%s wants a value: %s%s", option->name, metavar_of(option), "");
     return store(args, option, argv[++*at]);

@@ -9,7 +9,7 @@
 
 typedef enum tuff__arg_kind {
     TUFF__ARG_STRING = 0, /* const char * */
-    TUFF__ARG_FLAG = 1,   /* bool: true when given; takes no value */
+    TUFF__ARG_FLAG = 1,   /* bool: true when given; "--name=false", or "--name false" of commands without positionals */
     TUFF__ARG_INT = 2,    /* int64_t, between min and max where max > min */
     TUFF__ARG_FLOAT = 3,  /* double, between min and max where max > min */
     TUFF__ARG_CHOICE = 4, /* const char *, one of "a|b|c" in `choices` */

@@ -301,7 +301,9 @@ static size_t update_options(train_options *o, tuff__arg *out_options)
         {"per-device-eval-batch-size", TUFF__ARG_INT, &o->eval_batch, .min = 1, .max = 65536,
          .help = "rows of a batch in evaluation (default: 8)"},
         {"gradient-accumulation-steps", TUFF__ARG_INT, &o->accumulation, .min = 1, .max = 65536,
-         .help = "batches to one update, which follows the mean over all their rows (default: 1)"},
+         .help =
+             "batches to one update, which follows the mean over all their rows, as do the loss and grad_norm that are "
+             "logged (default: 1; transformers 5.24 logs N times that for BERT where no label is smoothed)"},
         {"learning-rate", TUFF__ARG_FLOAT, &t->learning_rate, .min = 1e-30, .max = 1e6,
          .help = "the highest rate (default: 5e-5)"},
         {"weight-decay", TUFF__ARG_FLOAT, &t->weight_decay, .min = 0, .max = 1e6,
@@ -332,7 +334,7 @@ static size_t update_options(train_options *o, tuff__arg *out_options)
         {"train-sampling-strategy", TUFF__ARG_CHOICE, &o->train_sampling_strategy, .choices = "random|sequential",
          .help = "order of the training rows (default: random, another each epoch)"},
         {"dataloader-drop-last", TUFF__ARG_FLAG, &a->dataloader_drop_last,
-         .help = "leave out the last batch of an epoch where it is not full"},
+         .help = "leave out the last batch of an epoch where it is not full; evaluation leaves out none"},
         {"seed", TUFF__ARG_INT, &o->seed, .min = 0, .max = many,
          .help = "of new weights, order and dropout (default: 42)"},
     };
@@ -346,7 +348,7 @@ static size_t interval_options(train_options *o, tuff__arg *out_options)
     const double many = 9e15;
     const tuff__arg options[] = {
         {"logging-strategy", TUFF__ARG_CHOICE, &o->logging_strategy, .choices = "no|epoch|steps",
-         .help = "when a line of log.jsonl is due (default: steps)"},
+         .help = "when a line of log.jsonl is due; unless no, the last update has one too (default: steps)"},
         {"logging-steps", TUFF__ARG_INT, &o->logging_steps, .min = 1, .max = many,
          .help = "updates from one line to the next (default: 10; TrainingArguments' is 500, where a short run draws "
                  "no curve)"},
