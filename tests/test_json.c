@@ -51,6 +51,18 @@ static void test_refuses_what_is_not_json(void **state)
     refuse("[\"\xC0\xAF\"]", "not valid UTF-8");
     refuse_bytes("[\0]", 3, "a NUL byte");
     refuse("NaN", "not valid JSON");
+    refuse("{", "line 1, column 1: not valid JSON");
+    refuse("{,}", "line 1, column 2: not valid JSON");
+    refuse("{\"a\" : 1, }", "line 1, column 11: not valid JSON");
+    refuse("[1, ]", "line 1, column 5: not valid JSON");
+    refuse("[1}", "line 1, column 3: not valid JSON");
+    refuse("[truth]", "line 1, column 2: not valid JSON");
+    refuse("[-]", "line 1, column 3: not valid JSON");
+    refuse("[1e+]", "line 1, column 5: not valid JSON");
+    refuse("[\"ab\\x\"]", "line 1, column 5: not valid JSON");
+    refuse("[\"\\ud800\\u0041\"]", "line 1, column 3: not valid JSON");
+    refuse("[\"\\udc00\"]", "line 1, column 3: not valid JSON");
+    refuse("\xEF\xBB\xBF", "not valid JSON");
 }
 
 static void test_limits(void **state)
@@ -140,6 +152,73 @@ static void test_getters(void **state)
     assert_null(value);
     tuff__check_failed(tuff__json_array_or(json, root, "s", NULL, &value), bad, "wanted an array");
     tuff__json_destroy(json);
+}
+
+/* -- an application with the same cJSON ------------------------------------------------------------------------- */
+
+static uint64_t own_calls, own_fails_at;
+static int own_blocks;
+
+static void *own_malloc(size_t size)
+{
+    max_align_t *block = ++own_calls == own_fails_at ? NULL : malloc(sizeof *block + size);
+    own_blocks += block != NULL;
+    return block ? block + 1 : NULL;
+}
+
+static void own_free(void *block)
+{
+    own_blocks -= block != NULL;
+    free(block ? (max_align_t *)block - 1 : NULL);
+}
+
+static int set_own_hooks(void **state)
+{
+    (void)state;
+    own_calls = own_fails_at = 0;
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = own_malloc, .free_fn = own_free});
+    return 0;
+}
+
+static int clear_own_hooks(void **state)
+{
+    (void)state;
+    cJSON_InitHooks(NULL);
+    return own_blocks;
+}
+
+static void test_hooks_stay(void **state)
+{
+    (void)state;
+    cJSON *document = cJSON_Parse("{\"theirs\": [1, 2]}");
+    tuff__json *json = parse("{\"ours\": \"text\"}");
+    cJSON_Delete(document); /* aborted when the hooks had been changed meanwhile */
+    document = cJSON_Parse("[3]");
+    tuff__json_destroy(json);
+    assert_true(own_blocks > 0);
+    cJSON_Delete(document);
+    assert_int_equal(own_blocks, 0);
+}
+
+/* cJSON does not say whether the text is at fault or the memory: we do. */
+static void test_hooks_run_out_of_memory(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "\xEF\xBB\xBF {\"a\": [-0.5e+3, 20, {}, [ ]], \"\\ud83d\\ude00\\n\": [true, false, null]}\n";
+    tuff_status status = TUFF_ERROR_OUT_OF_HOST_MEMORY;
+    for (uint64_t n = 1; status != TUFF_SUCCESS; n++) {
+        tuff__json *json = NULL;
+        assert_true(n < 100);
+        own_calls = 0;
+        own_fails_at = n;
+        status = tuff__json_parse("config.json", text, sizeof text - 1, NULL, &json);
+        if (status != TUFF_SUCCESS)
+            tuff__check_failed(status, TUFF_ERROR_OUT_OF_HOST_MEMORY, "config.json");
+        refuse("{\"a\": [true, 20, tru]}", "config.json: line 1, column 18: not valid JSON");
+        tuff__json_destroy(json);
+        assert_int_equal(own_blocks, 0);
+    }
 }
 
 /* -- writing ------------------------------------------------------------------------------------------------------ */
@@ -378,6 +457,9 @@ static int create_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* First: the library has had no chance yet to set hooks of its own. */
+        cmocka_unit_test_setup_teardown(test_hooks_stay, set_own_hooks, clear_own_hooks),
+        cmocka_unit_test_setup_teardown(test_hooks_run_out_of_memory, set_own_hooks, clear_own_hooks),
         cmocka_unit_test(test_refuses_what_is_not_json),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_load),

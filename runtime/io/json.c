@@ -19,35 +19,6 @@
 
 static const double max_exact_int = 9007199254740992.0; /* 2^53: every whole number up to it is a double */
 
-/* cJSON's nodes go into the arena of the file being parsed by this thread. */
-static _Thread_local tuff__arena *parse_arena;
-static _Thread_local bool parse_out_of_memory;
-
-/* Outside a parse these are malloc and free themselves, not ours: an application in this process may use the same
- * cJSON, and may free tomorrow what it allocated before tuff came. */
-static void *allocate_node(size_t size)
-{
-    if (!parse_arena)
-        return malloc(size);
-    void *block = tuff__arena_alloc(parse_arena, size);
-    parse_out_of_memory |= !block;
-    return block;
-}
-
-static void free_node(void *block)
-{
-    if (!parse_arena)
-        free(block);
-}
-
-static void install_hooks(void)
-{
-    cJSON_Hooks hooks = {.malloc_fn = allocate_node, .free_fn = free_node};
-    cJSON_InitHooks(&hooks);
-}
-
-static tuff__once hooks_once = TUFF__ONCE_INIT;
-
 static tuff__json_limits limits_or_default(const tuff__json_limits *limits)
 {
     tuff__json_limits result = limits ? *limits : (tuff__json_limits){0};
@@ -134,22 +105,162 @@ static tuff_status check_text(const char *name, const char *text, size_t size, c
     return TUFF_SUCCESS;
 }
 
+/* -- why cJSON refused a text ------------------------------------------------------------------------------------- */
+
+/* Text that check_text let through, read by the grammar of RFC 8259: every string ends, and the nesting is bounded. */
+typedef struct grammar {
+    const char *text;
+    size_t size, at;
+    const char *fault; /* other words for what is wrong at `at`, or NULL */
+} grammar;
+
+enum { LONGEST_NUMBER = 63 }; /* in characters: what cJSON reads of one, at least */
+
+/* The next byte that is not white space; 0 at the end. */
+static char peek(grammar *g)
+{
+    while (g->at < g->size && strchr(" \t\r\n", g->text[g->at]))
+        g->at++;
+    return g->at < g->size ? g->text[g->at] : '\0';
+}
+
+static bool skip(grammar *g, const char *token)
+{
+    const size_t length = strlen(token);
+    const bool there = g->size - g->at >= length && memcmp(g->text + g->at, token, length) == 0;
+    g->at += there ? length : 0;
+    return there;
+}
+
+/* What "\uXXXX" at `at` stands for; -1 where there is none. */
+static long code_unit(const grammar *g, size_t at)
+{
+    char digits[5] = "";
+    if (g->size - at < 6 || memcmp(g->text + at, "\\u", 2) != 0)
+        return -1;
+    memcpy(digits, g->text + at + 2, 4);
+    return strspn(digits, "0123456789abcdefABCDEF") == 4 ? strtol(digits, NULL, 16) : -1;
+}
+
+static bool skip_escape(grammar *g)
+{
+    const long code = code_unit(g, g->at);
+    const bool pair = code >= 0xD800 && code < 0xDC00;
+    if (code < 0 ? !strchr("\"\\/bfnrt", g->text[g->at + 1]) : code >= 0xDC00 && code < 0xE000)
+        return false;
+    if (pair) {
+        const long low = code_unit(g, g->at + 6);
+        if (low < 0xDC00 || low >= 0xE000)
+            return false;
+    }
+    g->at += code < 0 ? 2 : pair ? 12 : 6;
+    return true;
+}
+
+static bool skip_string(grammar *g)
+{
+    g->at++;
+    while (g->text[g->at] != '"')
+        if (g->text[g->at] != '\\')
+            g->at++;
+        else if (!skip_escape(g))
+            return false;
+    g->at++;
+    return true;
+}
+
+static bool skip_digits(grammar *g)
+{
+    const size_t begin = g->at;
+    while (g->at < g->size && g->text[g->at] >= '0' && g->text[g->at] <= '9')
+        g->at++;
+    return g->at > begin;
+}
+
+static bool skip_number(grammar *g)
+{
+    const size_t begin = g->at;
+    skip(g, "-");
+    if (!skip(g, "0") && !skip_digits(g))
+        return false;
+    if (skip(g, ".") && !skip_digits(g))
+        return false;
+    if (skip(g, "e") || skip(g, "E")) {
+        if (!skip(g, "+"))
+            skip(g, "-");
+        if (!skip_digits(g))
+            return false;
+    }
+    if (g->at - begin > LONGEST_NUMBER)
+        g->fault = "a number of more than 63 characters";
+    return !g->fault;
+}
+
+static bool skip_value(grammar *g);
+
+/* An array or an object, from its bracket on. */
+static bool skip_items(grammar *g, char close)
+{
+    g->at++;
+    char next = peek(g);
+    if (next != close)
+        do {
+            if (close == '}') {
+                if (peek(g) != '"' || !skip_string(g) || peek(g) != ':')
+                    return false;
+                g->at++;
+            }
+            if (!skip_value(g))
+                return false;
+            next = peek(g);
+            g->at += next == ',';
+        } while (next == ',');
+    g->at += next == close;
+    return next == close;
+}
+
+static bool skip_value(grammar *g)
+{
+    switch (peek(g)) {
+    case '{':
+        return skip_items(g, '}');
+    case '[':
+        return skip_items(g, ']');
+    case '"':
+        return skip_string(g);
+    case 't':
+        return skip(g, "true");
+    case 'f':
+        return skip(g, "false");
+    case 'n':
+        return skip(g, "null");
+    default:
+        return skip_number(g);
+    }
+}
+
+/* cJSON says the same of a text that is not JSON and of memory that ran out, and which memory that is belongs to the
+ * application: its hooks, if it has set any, serve us too. A text without a fault was refused for memory. */
+static tuff_status fail_refused(const char *name, const char *text, size_t size, size_t first_line)
+{
+    grammar g = {.text = text, .size = size};
+    if (size > 4) /* cJSON takes a byte order mark before two bytes and more */
+        skip(&g, "\xEF\xBB\xBF");
+    if (skip_value(&g))
+        return tuff__fail_memory(name, size);
+    return fail_at(name, text, first_line, g.at < size ? g.at : size - 1, g.fault ? g.fault : "not valid JSON");
+}
+
+/* -- texts and their values --------------------------------------------------------------------------------------- */
+
 static tuff_status parse_text(tuff__json *json, const char *text, size_t size, size_t first_line)
 {
-    tuff__call_once(&hooks_once, install_hooks);
     const char *end = text;
-    parse_arena = &json->arena;
-    parse_out_of_memory = false;
-    cJSON *root = cJSON_ParseWithLengthOpts(text, size, &end, false);
-    parse_arena = NULL;
-    json->root = root;
-    json->foreign = json->arena.head ? NULL : root;
-    size_t at = (size_t)(end - text);
-    if (!root && parse_out_of_memory)
-        return tuff__fail_memory(json->name, size);
-    if (!root)
-        return fail_at(json->name, text, first_line, at < size ? at : size - 1, "not valid JSON");
-    for (; at < size; at++) /* cJSON itself looks for trailing text only where a NUL ends it, which a file has not */
+    json->root = cJSON_ParseWithLengthOpts(text, size, &end, false);
+    if (!json->root)
+        return fail_refused(json->name, text, size, first_line);
+    /* cJSON itself looks for trailing text only where a NUL ends it, which a file has not. */
+    for (size_t at = (size_t)(end - text); at < size; at++)
         if (text[at] != ' ' && text[at] != '\t' && text[at] != '\r' && text[at] != '\n')
             return fail_at(json->name, text, first_line, at, "text after the end of the JSON value");
     return TUFF_SUCCESS;
@@ -193,8 +304,7 @@ void tuff__json_destroy(tuff__json *json)
 {
     if (!json)
         return;
-    cJSON_Delete(json->foreign);
-    tuff__arena_destroy(&json->arena);
+    cJSON_Delete(json->root);
     tuff__free(json->name);
     tuff__free(json);
 }

@@ -5,6 +5,8 @@
  * NUL bytes, without "\u0000" (strings here are C strings), and without anything after the value. Walk arrays and
  * objects with cJSON_ArrayForEach; take fields with the typed getters below, whose failures name file, key, found and
  * wanted.
+ *
+ * An application may use the same cJSON: its hooks are never set here. Nodes come from whatever they are.
  */
 #ifndef TUFF_RUNTIME_IO_JSON_H
 #define TUFF_RUNTIME_IO_JSON_H
@@ -25,10 +27,8 @@ typedef struct tuff__json_limits {
 } tuff__json_limits;
 
 typedef struct tuff__json {
-    const cJSON *root; /* dies with this object, as all that hangs on it */
-    char *name;        /* what failures call it: the path */
-    tuff__arena arena; /* every node and string */
-    cJSON *foreign;    /* the root again where the application has set cJSON hooks of its own, else NULL */
+    cJSON *root; /* to be read only; dies with this object, as all that hangs on it */
+    char *name;  /* what failures call it: the path */
 } tuff__json;
 
 /* `limits` may be NULL: the defaults. Errors: TUFF_ERROR_IO for a file that cannot be read; TUFF_ERROR_INVALID_FILE
