@@ -60,6 +60,8 @@ static void test_refuses_what_is_not_json(void **state)
     refuse("[-]", "line 1, column 3: not valid JSON");
     refuse("[1e+]", "line 1, column 5: not valid JSON");
     refuse("[\"ab\\x\"]", "line 1, column 5: not valid JSON");
+    refuse("[\"\\u12g4\"]", "line 1, column 3: \\u without four hexadecimal digits");
+    refuse("[\"\\u12", "line 1, column 3: \\u without four");
     refuse("[\"\\ud800\\u0041\"]", "line 1, column 3: not valid JSON");
     refuse("[\"\\udc00\"]", "line 1, column 3: not valid JSON");
     refuse("\xEF\xBB\xBF", "not valid JSON");

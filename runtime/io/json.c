@@ -44,6 +44,16 @@ static tuff_status fail_at(const char *name, const char *text, size_t first_line
     return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: line %zu, column %zu: %s", name, line, offset - start + 1, what);
 }
 
+/* What "\uXXXX" at `at` stands for; -1 where there is none. */
+static long code_unit(const char *text, size_t size, size_t at)
+{
+    char digits[5] = "";
+    if (size - at < 6 || memcmp(text + at, "\\u", 2) != 0)
+        return -1;
+    memcpy(digits, text + at + 2, 4);
+    return strspn(digits, "0123456789abcdefABCDEF") == 4 ? strtol(digits, NULL, 16) : -1;
+}
+
 /* What cJSON lets through and a reader of its C strings must not meet. */
 static const char *find_bad_string_byte(const char *text, size_t size, size_t *at)
 {
@@ -54,8 +64,11 @@ static const char *find_bad_string_byte(const char *text, size_t size, size_t *a
             return "a control character inside a string";
         if (text[i] != '\\')
             continue;
-        if (size - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+        const long code = code_unit(text, size, i);
+        if (code == 0)
             return "a NUL character (\\u0000) inside a string";
+        if (code < 0 && size - i >= 2 && text[i + 1] == 'u')
+            return "\\u without four hexadecimal digits inside a string"; /* which cJSON would make a NUL */
         i++; /* whatever is escaped, a quote or a backslash included */
     }
     *at = i < size ? i : size - 1;
@@ -132,24 +145,14 @@ static bool skip(grammar *g, const char *token)
     return there;
 }
 
-/* What "\uXXXX" at `at` stands for; -1 where there is none. */
-static long code_unit(const grammar *g, size_t at)
-{
-    char digits[5] = "";
-    if (g->size - at < 6 || memcmp(g->text + at, "\\u", 2) != 0)
-        return -1;
-    memcpy(digits, g->text + at + 2, 4);
-    return strspn(digits, "0123456789abcdefABCDEF") == 4 ? strtol(digits, NULL, 16) : -1;
-}
-
 static bool skip_escape(grammar *g)
 {
-    const long code = code_unit(g, g->at);
+    const long code = code_unit(g->text, g->size, g->at);
     const bool pair = code >= 0xD800 && code < 0xDC00;
     if (code < 0 ? !strchr("\"\\/bfnrt", g->text[g->at + 1]) : code >= 0xDC00 && code < 0xE000)
         return false;
     if (pair) {
-        const long low = code_unit(g, g->at + 6);
+        const long low = code_unit(g->text, g->size, g->at + 6);
         if (low < 0xDC00 || low >= 0xE000)
             return false;
     }
