@@ -94,6 +94,9 @@ tuff_status tuff_device_list(tuff_device_properties **out_devices, size_t *out_c
     *out_count = list.count;
     list.devices = NULL;
     list_close(&list);
+    for (size_t i = 0; i < *out_count; i++)
+        if ((*out_devices)[i].backend == TUFF_BACKEND_CPU)
+            tuff__cpu_name_library(&(*out_devices)[i]);
     return TUFF_SUCCESS;
 }
 

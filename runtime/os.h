@@ -36,6 +36,8 @@ typedef struct tuff__once {
 #define TUFF__ONCE_INIT {0}
 /* clang-format on */
 void tuff__call_once(tuff__once *once, void (*function)(void));
+/* One process-wide lock around `function`, for what takes no time and may not call this again. */
+void tuff__call_alone(void (*function)(void));
 
 /* Processors this process may run on; at least 1. */
 uint32_t tuff__cpu_count(void);
@@ -132,7 +134,9 @@ typedef struct tuff__library tuff__library;
 tuff__library *tuff__library_open(const char *name); /* NULL when not found */
 void *tuff__library_symbol(tuff__library *library, const char *name);
 void tuff__library_close(tuff__library *library); /* accepts NULL */
-/* Sets an environment variable for libraries opened later, unless the user has set it. */
-void tuff__environment_default(const char *name, const char *value);
+/* Sets an environment variable for a library about to be opened, unless it is there; whether it was set. It is the
+ * application's environment: unset it again. */
+bool tuff__environment_default(const char *name, const char *value);
+void tuff__environment_unset(const char *name);
 
 #endif

@@ -199,6 +199,14 @@ void tuff__call_once(tuff__once *once, void (*function)(void))
     pthread_mutex_unlock(&once_lock);
 }
 
+void tuff__call_alone(void (*function)(void))
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    function();
+    pthread_mutex_unlock(&lock);
+}
+
 uint32_t tuff__cpu_count(void)
 {
 #if defined(__linux__)
@@ -807,7 +815,12 @@ void tuff__library_close(tuff__library *library)
         dlclose(library);
 }
 
-void tuff__environment_default(const char *name, const char *value)
+bool tuff__environment_default(const char *name, const char *value)
 {
-    setenv(name, value, 0);
+    return !getenv(name) && setenv(name, value, 1) == 0;
+}
+
+void tuff__environment_unset(const char *name)
+{
+    unsetenv(name);
 }

@@ -1,6 +1,6 @@
-/* test_blas.c: both matrix products of the CPU device against sums in double, and that no CPU with AVX-512 is taken for
- * an older one. */
-#define _DEFAULT_SOURCE /* alarm */
+/* test_blas.c: both matrix products of the CPU device against sums in double, that no CPU with AVX-512 is taken for an
+ * older one, and that an application with the same library finds it as it was. */
+#define _DEFAULT_SOURCE /* alarm, setenv */
 #include "../runtime/alloc.h"
 #include "../runtime/cpu/blas.h"
 #include "check.h"
@@ -16,10 +16,17 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #ifdef __linux__
+#include <dlfcn.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#endif
+#if defined(__linux__) && defined(TUFF_CBLAS_LIBRARY)
+#define SHARES_LIBRARY 1
+#else
+#define SHARES_LIBRARY 0
 #endif
 
 typedef void (*sgemm_function)(const tuff__sgemm_call *call);
@@ -110,7 +117,9 @@ static void check_products(sgemm_function sgemm)
 static void test_library(void **state)
 {
     (void)state;
+    tuff__blas_take();
     check_products(tuff__sgemm);
+    tuff__blas_give_back();
 }
 
 static void test_own_loops(void **state)
@@ -125,9 +134,11 @@ static void test_same_bits_again(void **state)
     const int64_t n = 97;
     float *a = random_array(n * n), *b = random_array(n * n), *c = random_array(n * n), *again = random_array(n * n);
     tuff__sgemm_call call = {.m = n, .n = n, .k = n, .alpha = 1, .a = a, .lda = n, .b = b, .ldb = n, .c = c, .ldc = n};
+    tuff__blas_take();
     tuff__sgemm(&call);
     call.c = again;
     tuff__sgemm(&call);
+    tuff__blas_give_back();
     assert_memory_equal(c, again, (size_t)(n * n) * sizeof *c);
     tuff__free(a);
     tuff__free(b);
@@ -205,6 +216,106 @@ static void test_no_room_after_loading(void **state)
 }
 #endif
 
+#if SHARES_LIBRARY
+static tuff_device *create(const char *name)
+{
+    tuff_device *device = NULL;
+    const tuff_device_create_info info = {.device = name, .thread_count = 2};
+    if (tuff_device_create(&info, &device) != TUFF_SUCCESS)
+        fail_msg("%s", tuff_last_error());
+    return device;
+}
+
+static bool is_loaded(void)
+{
+    return dlopen(TUFF_CBLAS_LIBRARY, RTLD_NOW | RTLD_NOLOAD) != NULL;
+}
+
+static void test_loaded_for_the_cpu_device_alone(void **state)
+{
+    (void)state;
+    const char *const names[] = {"OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE"};
+    char before[2][32] = {"", ""};
+    assert_false(is_loaded());
+    tuff_device_destroy(create("reference"));
+    assert_false(is_loaded());
+    for (int i = 0; i < 2; i++)
+        if (getenv(names[i]))
+            snprintf(before[i], sizeof before[i], "%s", getenv(names[i]));
+    tuff_device_destroy(create("cpu"));
+    assert_true(is_loaded());
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(getenv(names[i]) ? getenv(names[i]) : "", before[i]);
+}
+
+typedef struct library_threads {
+    int (*get)(void);
+    void (*set)(int count);
+} library_threads;
+
+/* As an application that has opened the library itself. NULL functions where it has no number for the process. */
+static library_threads open_as_application(void)
+{
+    library_threads threads = {NULL, NULL};
+    void *library = dlopen(TUFF_CBLAS_LIBRARY, RTLD_NOW);
+    assert_non_null(library);
+    void *get = dlsym(library, "openblas_get_num_threads"), *set = dlsym(library, "openblas_set_num_threads");
+    memcpy(&threads.get, &get, sizeof get);
+    memcpy(&threads.set, &set, sizeof set);
+    return threads;
+}
+
+static void test_threads_are_put_back(void **state)
+{
+    (void)state;
+    const library_threads threads = open_as_application();
+    if (!threads.get || !threads.set || dlsym(RTLD_DEFAULT, "omp_set_num_threads"))
+        skip();
+    const int at_first = threads.get();
+    threads.set(3);
+    tuff_device *first = create("cpu"), *second = create("cpu");
+    assert_int_equal(threads.get(), 1);
+    tuff_device_destroy(first);
+    assert_int_equal(threads.get(), 1);
+    tuff_device_destroy(second);
+    assert_int_equal(threads.get(), 3);
+    first = create("cpu");
+    threads.set(2); /* chosen anew: ours again for the next device, the application's after the last */
+    second = create("cpu");
+    assert_int_equal(threads.get(), 1);
+    tuff_device_destroy(first);
+    tuff_device_destroy(second);
+    assert_int_equal(threads.get(), 2);
+    first = create("cpu");
+    threads.set(3);
+    tuff_device_destroy(first);
+    assert_int_equal(threads.get(), 3);
+    threads.set(at_first);
+}
+
+static void test_threads_of_no_device(void **state)
+{
+    (void)state;
+    const library_threads threads = open_as_application();
+    if (!threads.get || !threads.set)
+        skip();
+    const int at_first = threads.get();
+    threads.set(3);
+    assert_true(tuff__blas_name()[0] != '\0'); /* as in a list of devices */
+    tuff_status status = TUFF_ERROR_OUT_OF_HOST_MEMORY;
+    for (uint64_t n = 1; status != TUFF_SUCCESS; n++) { /* a device that fails gives it back too */
+        tuff_device *device = NULL;
+        assert_int_equal(threads.get(), 3);
+        tuff__alloc_fail_at(n);
+        status = tuff_device_create(&(tuff_device_create_info){.device = "cpu"}, &device);
+        tuff__alloc_fail_at(0);
+        tuff_device_destroy(device);
+    }
+    assert_int_equal(threads.get(), 3);
+    threads.set(at_first);
+}
+#endif
+
 static void test_kernel_fits_the_processor(void **state)
 {
     (void)state;
@@ -223,13 +334,20 @@ static void test_kernel_fits_the_processor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+#if SHARES_LIBRARY
+        cmocka_unit_test(test_loaded_for_the_cpu_device_alone), /* before any other CPU device */
+#endif
 #if defined(__linux__) && !SANITIZED
-        cmocka_unit_test(test_no_room_after_loading), /* first: nobody else has made OpenBLAS take its memory */
+        cmocka_unit_test(test_no_room_after_loading), /* now: no product has made OpenBLAS take its memory */
 #endif
         cmocka_unit_test(test_library),
         cmocka_unit_test(test_own_loops),
         cmocka_unit_test(test_same_bits_again),
         cmocka_unit_test(test_same_bits_on_any_threads),
+#if SHARES_LIBRARY
+        cmocka_unit_test(test_threads_are_put_back),
+        cmocka_unit_test(test_threads_of_no_device),
+#endif
         cmocka_unit_test(test_kernel_fits_the_processor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

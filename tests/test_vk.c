@@ -20,6 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <dlfcn.h>
+#endif
 
 /* -- free ranges of a block --------------------------------------------------------------------------------------- */
 
@@ -782,6 +785,25 @@ static void run_one_fill(void)
     device->backend->device_destroy(device);
 }
 
+#if defined(__linux__) && defined(TUFF_CBLAS_LIBRARY)
+/* The matrix library, which may be the application's too, is opened for a CPU device, and to be named in a list. */
+static void test_matrix_library(void **state)
+{
+    (void)state;
+    tuff_device_properties *devices = NULL;
+    size_t count = 0;
+    tuff_device *device = NULL;
+    assert_int_equal(tuff__check_open_device(&(tuff_device_create_info){.device = "vulkan:0"}, &device), 0);
+    tuff_device_destroy(device);
+    assert_null(dlopen(TUFF_CBLAS_LIBRARY, RTLD_NOW | RTLD_NOLOAD));
+    assert_int_equal(tuff_device_list(&devices, &count, NULL), TUFF_SUCCESS);
+    assert_string_equal(devices[count - 2].name, "cpu");
+    assert_true(devices[count - 2].driver[0] != '\0');
+    assert_non_null(dlopen(TUFF_CBLAS_LIBRARY, RTLD_NOW | RTLD_NOLOAD));
+    tuff_free(devices);
+}
+#endif
+
 /* A cache file is written, read, and survives damage of every kind. */
 static void test_cache(void **state)
 {
@@ -866,6 +888,9 @@ int main(void)
     static const struct CMUnitTest alone[] = {cmocka_unit_test(test_ranges), cmocka_unit_test(test_quirks),
                                               cmocka_unit_test(test_time_scale)};
     static const struct CMUnitTest tests[] = {
+#if defined(__linux__) && defined(TUFF_CBLAS_LIBRARY)
+        cmocka_unit_test(test_matrix_library),
+#endif
         cmocka_unit_test_setup_teardown(test_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_buffers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_staging, set_up, tear_down),

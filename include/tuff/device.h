@@ -26,7 +26,10 @@ typedef enum tuff_backend {
 typedef struct tuff_device_create_info {
     /* "cpu", "reference", "vulkan" (the best Vulkan GPU), "vulkan:N" (the N-th of tuff_device_list), or part of a
      * Vulkan device's name, in any case. Default: the best Vulkan GPU, else "cpu". A software Vulkan device (lavapipe,
-     * SwiftShader) is taken only by number or by name. */
+     * SwiftShader) is taken only by number or by name. "cpu" opens the matrix library, which may be the application's
+     * too: while a CPU device lives, OpenBLAS has one thread in the whole process, and with the last one gone as many
+     * as before. For the moment of the first opening OPENBLAS_NUM_THREADS and OPENBLAS_CORETYPE are in the environment.
+     */
     const char *device;
     uint32_t thread_count;             /* CPU device; default: the processors of this machine */
     bool enable_validation;            /* Vulkan's validation layer, which must be there; default: TUFF_VALIDATION */
@@ -73,7 +76,8 @@ typedef struct tuff_device_properties {
 TUFF_API const tuff_device_properties *tuff_device_get_properties(const tuff_device *device);
 
 /* Every Vulkan device in the loader's order, then "cpu" and "reference". Free *out_devices with tuff_free. Works, with
- * the CPUs alone, on a machine without Vulkan; then *out_vulkan_problem (may be NULL) is why, else empty. */
+ * the CPUs alone, on a machine without Vulkan; then *out_vulkan_problem (may be NULL) is why, else empty. Opens the
+ * matrix library, to name it, as a CPU device would. */
 TUFF_API tuff_status tuff_device_list(tuff_device_properties **out_devices, size_t *out_count,
                                       char out_vulkan_problem[256]);
 

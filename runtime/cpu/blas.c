@@ -1,7 +1,9 @@
 /*
- * blas.c: owns the f32 matrix product of one thread. It loads the CBLAS that the build found, at the first call, and
- * has loops of its own for machines without one. It starts no threads: the CPU device cuts the work (see
+ * blas.c: owns the f32 matrix product of one thread. It loads the CBLAS that the build found, for the first CPU device,
+ * and has loops of its own for machines without one. It starts no threads: the CPU device cuts the work (see
  * ops/matmul_cpu.c).
+ *
+ * The application may use the same CBLAS, and the environment is its own: what is changed in either is put back.
  *
  * Our loops, after Goto & van de Geijn 2008: a block of op(A) and a panel of op(B) are packed into arrays that stay in
  * the first two cache levels, and a register tile of MR x NR sums runs over them. All of it fits the stack, so that
@@ -13,7 +15,6 @@
 #include "../os.h"
 
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -167,8 +168,10 @@ typedef int (*get_threads_function)(void);
 typedef const char *(*text_function)(void);
 
 static tuff__once load_once = TUFF__ONCE_INIT;
-static atomic_bool loaded; /* spares small products the process-wide lock of tuff__call_once */
 static cblas_sgemm_function cblas_sgemm;
+/* OpenBLAS's number of threads for the whole process; NULL of another library, and of one built with OpenMP. */
+static get_threads_function get_threads;
+static set_threads_function set_threads;
 /* Of a library built with OpenMP, else NULL: there, each thread that calls has a number of threads of its own. */
 static get_threads_function omp_get_max_threads;
 static set_threads_function omp_set_num_threads;
@@ -225,6 +228,35 @@ static void take_work_buffers(tuff__library *library)
         give_back(buffers[i]);
 }
 
+/* OpenBLAS reads the environment while it is opened, and only then. It stays open: its threads cannot be unloaded. */
+static tuff__library *open_library(void)
+{
+    bool core_set = false;
+#if X86_KERNELS
+    /* OpenBLAS up to 0.3.2x takes AMD's and unknown CPUs with AVX-512 for Haswell, at half their speed. */
+    if (CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512dq") && CPU_HAS("avx512vl"))
+        core_set = tuff__environment_default("OPENBLAS_CORETYPE", "SkylakeX");
+#endif
+    /* Else it starts a thread a processor while loading, which we would never use. */
+    const bool threads_set = tuff__environment_default("OPENBLAS_NUM_THREADS", "1");
+    tuff__library *library = tuff__library_open(TUFF_CBLAS_LIBRARY);
+    if (core_set)
+        tuff__environment_unset("OPENBLAS_CORETYPE");
+    if (threads_set)
+        tuff__environment_unset("OPENBLAS_NUM_THREADS");
+    return library;
+}
+
+static void load_threads_functions(tuff__library *library)
+{
+    load_symbol(library, "omp_get_max_threads", &omp_get_max_threads, sizeof omp_get_max_threads);
+    load_symbol(library, "omp_set_num_threads", &omp_set_num_threads, sizeof omp_set_num_threads);
+    if (omp_set_num_threads)
+        return;
+    load_symbol(library, "openblas_get_num_threads", &get_threads, sizeof get_threads);
+    load_symbol(library, "openblas_set_num_threads", &set_threads, sizeof set_threads);
+}
+
 static void load_cblas(void)
 {
     if (!has_room()) {
@@ -233,14 +265,7 @@ static void load_cblas(void)
                   TUFF_CBLAS_LIBRARY);
         return;
     }
-#if X86_KERNELS
-    /* OpenBLAS up to 0.3.2x takes AMD's and unknown CPUs with AVX-512 for Haswell, at half their speed. */
-    if (CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512dq") && CPU_HAS("avx512vl"))
-        tuff__environment_default("OPENBLAS_CORETYPE", "SkylakeX");
-#endif
-    /* Else it starts a thread a processor while loading, which we would never use. */
-    tuff__environment_default("OPENBLAS_NUM_THREADS", "1");
-    tuff__library *library = tuff__library_open(TUFF_CBLAS_LIBRARY); /* stays loaded: its threads cannot be unloaded */
+    tuff__library *library = open_library();
     if (!library) {
         tuff__log(TUFF_LOG_WARNING, "blas: %s is not on this machine, so matrix products take slower loops",
                   TUFF_CBLAS_LIBRARY);
@@ -252,12 +277,7 @@ static void load_cblas(void)
                   TUFF_CBLAS_LIBRARY);
         return;
     }
-    load_symbol(library, "omp_get_max_threads", &omp_get_max_threads, sizeof omp_get_max_threads);
-    load_symbol(library, "omp_set_num_threads", &omp_set_num_threads, sizeof omp_set_num_threads);
-    set_threads_function set_threads;
-    load_symbol(library, "openblas_set_num_threads", &set_threads, sizeof set_threads);
-    if (set_threads && !omp_set_num_threads) /* where the process has loaded it before us, with threads */
-        set_threads(1);
+    load_threads_functions(library);
     take_work_buffers(library);
     describe_library(library);
 }
@@ -269,13 +289,42 @@ static void load_library(void)
 #ifdef TUFF_CBLAS_LIBRARY
     load_cblas();
 #endif
-    atomic_store_explicit(&loaded, true, memory_order_release);
 }
 
 const char *tuff__blas_name(void)
 {
     tuff__call_once(&load_once, load_library);
     return blas_name;
+}
+
+static uint32_t user_count;
+static int threads_before; /* what the application has chosen, while we have one */
+
+/* Our threads call it at the same time, each for a part of the work. */
+static void take_threads(void)
+{
+    const int threads = get_threads && set_threads ? get_threads() : 1;
+    if (user_count++ == 0 || threads > 1) /* or chosen anew since the first device was made */
+        threads_before = threads;
+    if (threads > 1)
+        set_threads(1);
+}
+
+static void give_threads_back(void)
+{
+    if (--user_count == 0 && threads_before > 1 && get_threads() == 1)
+        set_threads(threads_before);
+}
+
+void tuff__blas_take(void)
+{
+    tuff__call_once(&load_once, load_library);
+    tuff__call_alone(take_threads);
+}
+
+void tuff__blas_give_back(void)
+{
+    tuff__call_alone(give_threads_back);
 }
 
 static bool fits_int(const tuff__sgemm_call *call)
@@ -288,8 +337,6 @@ void tuff__sgemm(const tuff__sgemm_call *call)
 {
     if (call->m <= 0 || call->n <= 0)
         return;
-    if (!atomic_load_explicit(&loaded, memory_order_acquire))
-        tuff__call_once(&load_once, load_library);
     if (!cblas_sgemm || !fits_int(call)) {
         tuff__sgemm_own(call);
         return;

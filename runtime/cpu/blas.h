@@ -18,11 +18,17 @@ typedef struct tuff__sgemm_call {
     float *c;
     int64_t ldc;
 } tuff__sgemm_call;
+/* By the CBLAS while a CPU device has taken it. */
 void tuff__sgemm(const tuff__sgemm_call *call);
 /* The same by our own loops, even where a CBLAS is loaded. */
 void tuff__sgemm_own(const tuff__sgemm_call *call);
 
-/* "OpenBLAS 0.3.21 SkylakeX" or "tuff's own loops": what tuff__sgemm uses; loads it at the first call. */
+/* A CPU device takes the CBLAS when it is made and gives it back at its end; nobody else needs it. While one has it,
+ * OpenBLAS has one thread; with the last one gone, as many as the application had chosen. */
+void tuff__blas_take(void);
+void tuff__blas_give_back(void);
+
+/* "OpenBLAS 0.3.21 SkylakeX" or "tuff's own loops": what tuff__sgemm uses; loads it, and leaves its threads alone. */
 const char *tuff__blas_name(void);
 
 #endif

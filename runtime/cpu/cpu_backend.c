@@ -26,6 +26,8 @@ static void cpu_device_destroy(tuff_device *device)
 {
     cpu_device *cpu = (cpu_device *)device;
     tuff__pool_destroy(cpu->pool);
+    if (device->target.backend == TUFF_BACKEND_CPU)
+        tuff__blas_give_back();
     tuff__free(cpu);
 }
 
@@ -141,10 +143,15 @@ tuff_device_properties tuff__cpu_properties(tuff_backend backend, uint32_t threa
     };
     const bool fast = backend == TUFF_BACKEND_CPU;
     snprintf(properties.name, sizeof properties.name, "%s", fast ? "cpu" : "reference");
-    snprintf(properties.driver, sizeof properties.driver, "%s", fast ? tuff__blas_name() : "plain loops, double sums");
+    snprintf(properties.driver, sizeof properties.driver, "%s", fast ? "" : "plain loops, double sums");
     snprintf(properties.reason, sizeof properties.reason, "%s",
              fast ? "runs everywhere" : "defines every operator; slow; for checks");
     return properties;
+}
+
+void tuff__cpu_name_library(tuff_device_properties *properties)
+{
+    snprintf(properties->driver, sizeof properties->driver, "%s", tuff__blas_name());
 }
 
 tuff_status tuff__cpu_device_create(tuff_backend backend, const tuff_device_create_info *info, tuff_device **out_device)
@@ -159,6 +166,8 @@ tuff_status tuff__cpu_device_create(tuff_backend backend, const tuff_device_crea
         .target = {.backend = backend, .thread_count = properties.thread_count, .max_storage_buffer_range = SIZE_MAX},
     };
     if (backend == TUFF_BACKEND_CPU) {
+        tuff__blas_take();
+        tuff__cpu_name_library(&cpu->base.properties);
         const tuff_status status = tuff__pool_create(properties.thread_count, &cpu->pool);
         if (status != TUFF_SUCCESS) {
             cpu_device_destroy(&cpu->base);
