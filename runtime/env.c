@@ -1,13 +1,20 @@
-/* env.c: the only caller of getenv. */
+/* env.c: owns tuff's variables in the environment. (Where a user's folders are is the system's convention: os_*.c.) */
 #include "env.h"
 
 #include "alloc.h"
 #include "os.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* As long a path as Linux opens: a longer one is refused, cut or whole. */
+enum { LONGEST = 4096 };
+
 static tuff__environment environment;
+static struct {
+    char device[LONGEST], dump[LONGEST], cache_dir[LONGEST], hf_hub_cache[LONGEST], hf_home[LONGEST];
+} kept;
 static tuff__once environment_once = TUFF__ONCE_INIT;
 
 static tuff_log_level parse_log_level(const char *text)
@@ -26,6 +33,16 @@ static const char *get(const char *name)
     return value && value[0] != '\0' ? value : NULL;
 }
 
+/* What getenv points at is the application's, until it changes the variable. */
+static const char *keep(const char *name, char out[LONGEST])
+{
+    const char *value = get(name);
+    if (!value)
+        return NULL;
+    snprintf(out, LONGEST, "%s", value);
+    return out;
+}
+
 static bool is_on(const char *name)
 {
     const char *value = get(name);
@@ -36,13 +53,13 @@ static void read_environment(void)
 {
     environment = (tuff__environment){
         .log_level = parse_log_level(get("TUFF_LOG")),
-        .device = get("TUFF_DEVICE"),
+        .device = keep("TUFF_DEVICE", kept.device),
         .check = is_on("TUFF_CHECK"),
-        .dump = get("TUFF_DUMP"),
+        .dump = keep("TUFF_DUMP", kept.dump),
         .validation = is_on("TUFF_VALIDATION"),
-        .cache_dir = get("TUFF_CACHE_DIR"),
-        .hf_hub_cache = get("HF_HUB_CACHE"),
-        .hf_home = get("HF_HOME"),
+        .cache_dir = keep("TUFF_CACHE_DIR", kept.cache_dir),
+        .hf_hub_cache = keep("HF_HUB_CACHE", kept.hf_hub_cache),
+        .hf_home = keep("HF_HOME", kept.hf_home),
     };
 }
 

@@ -16,7 +16,8 @@ typedef struct tuff__environment {
     const char *hf_home;      /* HF_HOME: the folder whose "hub" that is by default; NULL when unset */
 } tuff__environment;
 
-/* Read once, at the first call; the strings live as long as the process. An empty variable counts as unset. */
+/* Read once, at the first call, and kept: what the application does to its environment later changes nothing here. An
+ * empty variable counts as unset. */
 const tuff__environment *tuff__env(void);
 
 /* Where pipelines and verdicts are kept: TUFF_CACHE_DIR, else tuff__cache_directory(). Free with tuff__free; NULL where

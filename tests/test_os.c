@@ -91,9 +91,22 @@ static void test_machine(void **state)
     assert_true(tuff__peak_memory() < tuff__total_memory() || tuff__total_memory() == 0);
     assert_null(tuff__library_open("libtuff-no-such-library.so.9"));
     tuff__library_close(NULL);
-    tuff__environment_default("TUFF_LOG", "debug"); /* env.c reads it at the first call, which is below */
-    tuff__environment_default("TUFF_LOG", "info");
-    assert_int_equal(tuff__env()->log_level, TUFF_LOG_DEBUG);
+}
+
+/* The application may change its environment when it likes: the system then moves, overwrites or frees what it was. */
+static void test_environment_is_kept(void **state)
+{
+    (void)state;
+    tuff__environment_unset("TUFF_LOG");
+    tuff__environment_unset("TUFF_DUMP");
+    assert_true(tuff__environment_default("TUFF_LOG", "debug"));
+    assert_false(tuff__environment_default("TUFF_LOG", "info"));
+    assert_true(tuff__environment_default("TUFF_DUMP", "the folder of the first call"));
+    assert_int_equal(tuff__env()->log_level, TUFF_LOG_DEBUG); /* the first call: env.c reads all */
+    getenv("TUFF_DUMP")[0] = '\0';
+    tuff__environment_unset("TUFF_DUMP");
+    assert_null(getenv("TUFF_DUMP"));
+    assert_string_equal(tuff__env()->dump, "the folder of the first call");
 }
 
 /* -- files -------------------------------------------------------------------------------------------------------- */
@@ -403,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_once_runs_once),
         cmocka_unit_test(test_machine),
         cmocka_unit_test(test_interrupts),
+        cmocka_unit_test(test_environment_is_kept),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_exists_and_remove),
         cmocka_unit_test(test_rename_and_link),
