@@ -1,6 +1,6 @@
 /*
- * os.h: everything that differs between operating systems. One file a system implements it (os_posix.c, ...); no other
- * file of the project includes a POSIX or Windows header. Paths are UTF-8 with '/'.
+ * os.h: everything that differs between operating systems. One file a system implements it (os_posix.c, ...; containers
+ * are in os_cgroup.c); no other file of the project includes a POSIX or Windows header. Paths are UTF-8 with '/'.
  */
 #ifndef TUFF_RUNTIME_OS_H
 #define TUFF_RUNTIME_OS_H
@@ -39,7 +39,7 @@ void tuff__call_once(tuff__once *once, void (*function)(void));
 /* One process-wide lock around `function`, for what takes no time and may not call this again. */
 void tuff__call_alone(void (*function)(void));
 
-/* Processors this process may run on; at least 1. */
+/* Processors this process may run on, or as many as a container's quota of time is worth, rounded up; at least 1. */
 uint32_t tuff__cpu_count(void);
 
 /* -- clock -------------------------------------------------------------------------------------------------------- */
@@ -96,7 +96,7 @@ char *tuff__cache_directory(void);
 uint64_t tuff__process_id(void);
 /* Largest resident set so far, in bytes; 0 when unknown. */
 uint64_t tuff__peak_memory(void);
-/* Physical memory of the machine, in bytes; 0 when unknown. */
+/* Physical memory of the machine, in bytes, or what this process's container may have of it; 0 when unknown. */
 uint64_t tuff__total_memory(void);
 /* Whether this process may still have that many bytes of addresses in one piece; nothing is taken. */
 bool tuff__has_address_space(size_t size);

@@ -13,6 +13,7 @@
 #include "os.h"
 
 #include "alloc.h"
+#include "os_cgroup.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -207,7 +208,7 @@ void tuff__call_alone(void (*function)(void))
     pthread_mutex_unlock(&lock);
 }
 
-uint32_t tuff__cpu_count(void)
+static uint32_t machine_processors(void)
 {
 #if defined(__linux__)
     cpu_set_t set;
@@ -216,6 +217,13 @@ uint32_t tuff__cpu_count(void)
 #endif
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? (uint32_t)online : 1;
+}
+
+uint32_t tuff__cpu_count(void)
+{
+    const uint32_t there = machine_processors();
+    const uint64_t allowed = tuff__cgroup_processors("");
+    return allowed < there ? (uint32_t)allowed : there;
 }
 
 /* -- clock -------------------------------------------------------------------------------------------------------- */
@@ -696,7 +704,9 @@ uint64_t tuff__peak_memory(void)
 uint64_t tuff__total_memory(void)
 {
     const long pages = sysconf(_SC_PHYS_PAGES), page_size = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size : 0;
+    const uint64_t there = pages > 0 && page_size > 0 ? (uint64_t)pages * (uint64_t)page_size : 0;
+    const uint64_t allowed = tuff__cgroup_memory("");
+    return allowed < there ? allowed : there;
 }
 
 bool tuff__has_address_space(size_t size)

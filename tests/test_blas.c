@@ -3,6 +3,7 @@
 #define _DEFAULT_SOURCE /* alarm, setenv */
 #include "../runtime/alloc.h"
 #include "../runtime/cpu/blas.h"
+#include "../runtime/os.h"
 #include "check.h"
 
 #include "tuff/tuff.h"
@@ -204,7 +205,7 @@ static void test_no_room_after_loading(void **state)
     const rlim_t little = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + ((rlim_t)24 << 20);
     assert_int_equal(setrlimit(RLIMIT_AS, &(struct rlimit){.rlim_cur = little, .rlim_max = before.rlim_max}), 0);
     alarm(60);
-    multiply_on(2, a, b, got);
+    multiply_on(tuff__cpu_count() > 1 ? 2 : 1, a, b, got); /* as many as have theirs */
     alarm(0);
     assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
     multiply_on(1, a, b, want);

@@ -5,6 +5,11 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#ifdef __unix__
+#include "../runtime/os_cgroup.h"
+
+#include <unistd.h>
+#endif
 
 /* -- threads ------------------------------------------------------------------------------------------------------ */
 
@@ -108,6 +113,108 @@ static void test_environment_is_kept(void **state)
     assert_null(getenv("TUFF_DUMP"));
     assert_string_equal(tuff__env()->dump, "the folder of the first call");
 }
+
+/* -- containers --------------------------------------------------------------------------------------------------- */
+
+#ifdef __unix__
+static void test_limits_in_words(void **state)
+{
+    (void)state;
+    const char *const no_bytes[] = {"",        "max\n", "-1\n",  "0\n",
+                                    "12 34\n", "12k\n", " 12\n", "99999999999999999999999\n"};
+    const char *const no_quota[] = {"",         "max 100000\n", "-1 100000\n", "0 100000\n", "100000 0\n",
+                                    "100000\n", "100000 max\n", "1 1 1\n",     "5,5\n"};
+    for (size_t i = 0; i < sizeof no_bytes / sizeof *no_bytes; i++)
+        assert_true(tuff__cgroup_parse_bytes(no_bytes[i]) == UINT64_MAX);
+    for (size_t i = 0; i < sizeof no_quota / sizeof *no_quota; i++)
+        assert_true(tuff__cgroup_parse_quota(no_quota[i]) == UINT64_MAX);
+    assert_int_equal(tuff__cgroup_parse_bytes("1073741824\n"), 1 << 30);
+    assert_int_equal(tuff__cgroup_parse_bytes("1"), 1);
+    assert_int_equal(tuff__cgroup_parse_quota("200000 100000\n"), 2);
+    assert_int_equal(tuff__cgroup_parse_quota("200001 100000\n"), 3);
+    assert_int_equal(tuff__cgroup_parse_quota("1000 100000"), 1);
+}
+
+static void check_group(const char *groups, const char *controller, const char *wanted)
+{
+    char path[16] = "none";
+    tuff__cgroup_parse_path(groups, controller, path, sizeof path);
+    assert_string_equal(path, wanted);
+}
+
+static void test_groups_in_words(void **state)
+{
+    (void)state;
+    const char *const v1 = "11:cpuset:/a\n4:cpu,cpuacct:/b\n3:memory:/c:d\n2:name=systemd:/e\n0::/f\n";
+    check_group(v1, "cpu", "/b");
+    check_group(v1, "cpuacct", "/b");
+    check_group(v1, "cpuset", "/a");
+    check_group(v1, "memory", "/c:d");
+    check_group(v1, "", "/f");
+    check_group(v1, "pids", "none");
+    check_group(v1, "acct", "none");
+    check_group("0::/", "", "/");
+    check_group("0::/", "cpu", "none");
+    check_group("3:memory:/longer than it fits\n0::/f\n", "memory", "none");
+    check_group("", "cpu", "none");
+    check_group("odd\n\n:", "", "none");
+    check_group("1:cpu:", "cpu", "none");
+}
+
+static void put(const char *folder, const char *name, const char *text)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s%s", folder, name);
+    assert_int_equal(tuff__directory_create(tuff__check_path(folder)), TUFF_SUCCESS);
+    tuff__check_write_text(tuff__check_path(path), text);
+}
+
+static void check_limits(const char *root, uint64_t memory, uint64_t processors)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", tuff__check_path(root));
+    assert_int_equal(tuff__cgroup_memory(path), memory);
+    assert_int_equal(tuff__cgroup_processors(path), processors);
+}
+
+static void test_limits_in_files(void **state)
+{
+    (void)state;
+    check_limits("v2", UINT64_MAX, UINT64_MAX);
+    put("v2/proc/self/", "cgroup", "0::/a/b\n");
+    check_limits("v2", UINT64_MAX, UINT64_MAX);
+    put("v2/sys/fs/cgroup/a/b/", "memory.max", "max\n");
+    put("v2/sys/fs/cgroup/a/b/", "cpu.max", "350000 100000\n");
+    check_limits("v2", UINT64_MAX, 4);
+    put("v2/sys/fs/cgroup/a/", "memory.max", "5000\n"); /* those above count too */
+    put("v2/sys/fs/cgroup/a/", "cpu.max", "200000 100000\n");
+    check_limits("v2", 5000, 2);
+    put("v2/sys/fs/cgroup/", "memory.max", "4000\n"); /* the root, as a container sees its own group */
+    check_limits("v2", 4000, 2);
+    put("v1/proc/self/", "cgroup", "5:cpu,cpuacct:/host/path\n4:memory:/m\n0::/\n");
+    put("v1/sys/fs/cgroup/cpu/", "cpu.cfs_quota_us", "150000\n");
+    check_limits("v1", UINT64_MAX, UINT64_MAX);
+    put("v1/sys/fs/cgroup/cpu/", "cpu.cfs_period_us", "100000\n");
+    check_limits("v1", UINT64_MAX, 2);
+    put("v1/sys/fs/cgroup/cpu/host/path/", "cpu.cfs_quota_us", "-1\n");
+    put("v1/sys/fs/cgroup/cpu/host/path/", "cpu.cfs_period_us", "100000\n");
+    put("v1/sys/fs/cgroup/memory/m/", "memory.limit_in_bytes", "3000\n");
+    put("v1/sys/fs/cgroup/memory/", "memory.limit_in_bytes", "9223372036854771712\n");
+    check_limits("v1", 3000, 2);
+}
+
+static void test_limits_of_this_process(void **state)
+{
+    (void)state;
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    assert_true(processors < 1 || tuff__cpu_count() <= (uint64_t)processors);
+    assert_true(tuff__cpu_count() <= tuff__cgroup_processors(""));
+    assert_true(tuff__total_memory() <= tuff__cgroup_memory(""));
+#ifdef _SC_PHYS_PAGES
+    assert_in_range(tuff__total_memory(), 1, (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
+#endif
+}
+#endif
 
 /* -- files -------------------------------------------------------------------------------------------------------- */
 
@@ -417,6 +524,12 @@ int main(void)
         cmocka_unit_test(test_machine),
         cmocka_unit_test(test_interrupts),
         cmocka_unit_test(test_environment_is_kept),
+#ifdef __unix__
+        cmocka_unit_test(test_limits_in_words),
+        cmocka_unit_test(test_groups_in_words),
+        cmocka_unit_test(test_limits_in_files),
+        cmocka_unit_test(test_limits_of_this_process),
+#endif
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_exists_and_remove),
         cmocka_unit_test(test_rename_and_link),

@@ -31,7 +31,7 @@ typedef struct tuff_device_create_info {
      * as before. For the moment of the first opening OPENBLAS_NUM_THREADS and OPENBLAS_CORETYPE are in the environment.
      */
     const char *device;
-    uint32_t thread_count;             /* CPU device; default: the processors of this machine */
+    uint32_t thread_count;             /* CPU device; default: the processors this process may use */
     bool enable_validation;            /* Vulkan's validation layer, which must be there; default: TUFF_VALIDATION */
     uint64_t max_storage_buffer_range; /* default: the device's; a lower one makes tests split tensors */
     /* Default: of each operator's rungs the highest that proved right on this device, unless another is twice as fast.
@@ -63,7 +63,7 @@ typedef struct tuff_device_properties {
     uint32_t vendor_id, device_id, driver_version;
     uint8_t uuid[16];                /* of this very device, as the driver says */
     uint8_t pipeline_cache_uuid[16]; /* of what the driver compiles for it: changes with the driver */
-    uint64_t memory_size;            /* bytes of the largest device-local heap, or of the machine */
+    uint64_t memory_size;            /* bytes of the largest device-local heap, or of what a CPU may use */
     uint64_t max_storage_buffer_range, max_memory_allocation_size;
     uint32_t max_shared_memory_size, max_workgroup_invocations, subgroup_size;
     uint32_t thread_count; /* CPU device */
