@@ -344,6 +344,27 @@ static tuff_status list_physical(const tuff__vk_instance *instance, VkPhysicalDe
     return tuff__vk_fail(result, "vkEnumeratePhysicalDevices(");
 }
 
+/* A device that its driver cannot describe is left out: another may serve. */
+static tuff_status describe_all(const tuff__vk_instance *instance, const VkPhysicalDevice *physical, uint32_t count,
+                                tuff_device_properties *devices, size_t *out_count)
+{
+    tuff_status failure = TUFF_SUCCESS;
+    tuff__vk_facts facts;
+    *out_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const tuff_status status = describe(instance, physical[i], i, false, &facts, &devices[*out_count]);
+        if (status == TUFF_ERROR_OUT_OF_HOST_MEMORY)
+            return status;
+        if (status == TUFF_SUCCESS) {
+            (*out_count)++;
+            continue;
+        }
+        failure = status;
+        tuff__log(TUFF_LOG_WARNING, "vulkan: vulkan:%u is left out: %s", i, tuff_last_error());
+    }
+    return *out_count ? TUFF_SUCCESS : failure;
+}
+
 static tuff_status enumerate(const tuff__vk_instance *instance, tuff_device_properties **out_devices, size_t *out_count)
 {
     VkPhysicalDevice *physical = NULL;
@@ -352,17 +373,16 @@ static tuff_status enumerate(const tuff__vk_instance *instance, tuff_device_prop
     tuff_device_properties *devices = tuff__calloc((size_t)count + 1, sizeof *devices);
     tuff_status status =
         devices ? TUFF_SUCCESS : tuff__fail_memory("the list of devices", ((size_t)count + 1) * sizeof *devices);
-    tuff__vk_facts facts;
-    for (uint32_t i = 0; i < count && status == TUFF_SUCCESS; i++)
-        status = describe(instance, physical[i], i, false, &facts, &devices[i]);
+    if (devices)
+        status = describe_all(instance, physical, count, devices, out_count);
     tuff__free(physical);
     if (status != TUFF_SUCCESS) {
+        *out_count = 0;
         tuff__free(devices);
         return status;
     }
-    choose_default(devices, count);
+    choose_default(devices, *out_count);
     *out_devices = devices;
-    *out_count = count;
     return TUFF_SUCCESS;
 }
 

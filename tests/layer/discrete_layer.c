@@ -8,6 +8,10 @@
  *   TUFF_LAYER_LOSE_AT=n        the n-th vkQueueSubmit loses the device
  *   TUFF_LAYER_LOSE_QUIETLY=1   ... but returns VK_SUCCESS: whoever waits for it learns of it
  *   TUFF_LAYER_NO_MEMORY_AT=n   from the n-th vkAllocateMemory on there is none
+ * and for each VkInstance:
+ *   TUFF_LAYER_TWICE=1          the device is there twice
+ *   TUFF_LAYER_NO_EXTENSIONS=n  the n-th device of which the memory was asked fails to say its extensions; from 100 on
+ *                               each does. (Mesa's own layer, which asks for extensions too, never asks for memory.)
  */
 #include <vulkan/vulkan.h>
 
@@ -52,6 +56,7 @@ static void overstep(const char *what, uint64_t found, uint64_t allowed)
 
 #define INSTANCE_FUNCTIONS(X)                                                                                          \
     X(vkEnumeratePhysicalDevices)                                                                                      \
+    X(vkEnumerateDeviceExtensionProperties)                                                                            \
     X(vkGetPhysicalDeviceProperties)                                                                                   \
     X(vkGetPhysicalDeviceProperties2)                                                                                  \
     X(vkGetPhysicalDeviceMemoryProperties)                                                                             \
@@ -78,6 +83,7 @@ typedef struct instance {
     VkInstance handle;
     PFN_vkGetInstanceProcAddr next;
     INSTANCE_FUNCTIONS(DECLARE)
+    uint64_t asked_count; /* for memory, so far */
 } instance;
 
 typedef struct allocation {
@@ -137,13 +143,23 @@ static VKAPI_ATTR VkResult VKAPI_CALL enumerate_physical(VkInstance handle, uint
         of->vkGetPhysicalDeviceProperties(all[i], &properties);
         if (properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_CPU)
             continue;
-        if (out && found < *count)
-            out[found] = all[i];
-        found++;
+        for (uint64_t times = number_of("TUFF_LAYER_TWICE") ? 2 : 1; times > 0; times--, found++)
+            if (out && found < *count)
+                out[found] = all[i];
     }
     const bool cut = out && found > *count;
     *count = cut ? *count : found;
     return cut ? VK_INCOMPLETE : VK_SUCCESS;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice physical, const char *layer,
+                                                           uint32_t *count, VkExtensionProperties *out)
+{
+    const instance *of = instance_of(physical);
+    const uint64_t fails = number_of("TUFF_LAYER_NO_EXTENSIONS");
+    if (of->asked_count && (of->asked_count == fails || fails >= 100))
+        return VK_ERROR_INITIALIZATION_FAILED;
+    return of->vkEnumerateDeviceExtensionProperties(physical, layer, count, out);
 }
 
 static void shrink_properties(VkPhysicalDeviceProperties *properties)
@@ -180,7 +196,7 @@ static VKAPI_ATTR void VKAPI_CALL get_properties2(VkPhysicalDevice physical, VkP
 
 static VKAPI_ATTR void VKAPI_CALL get_memory(VkPhysicalDevice physical, VkPhysicalDeviceMemoryProperties *out)
 {
-    (void)physical;
+    instance_of(physical)->asked_count++;
     const VkMemoryPropertyFlags host = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     *out = (VkPhysicalDeviceMemoryProperties){
         .memoryTypeCount = TYPE_COUNT,
@@ -456,6 +472,7 @@ PFN_vkVoidFunction VKAPI_CALL tuff_layer_vkGetInstanceProcAddr(VkInstance handle
         ENTRY("vkGetInstanceProcAddr", tuff_layer_vkGetInstanceProcAddr),
         ENTRY("vkCreateInstance", create_instance),
         ENTRY("vkEnumeratePhysicalDevices", enumerate_physical),
+        ENTRY("vkEnumerateDeviceExtensionProperties", enumerate_extensions),
         ENTRY("vkGetPhysicalDeviceProperties", get_properties),
         ENTRY("vkGetPhysicalDeviceProperties2", get_properties2),
         ENTRY("vkGetPhysicalDeviceMemoryProperties", get_memory),

@@ -31,6 +31,8 @@ static int clear_switches(void **state)
     set_switch("TUFF_LAYER_LOSE_AT", 0);
     set_switch("TUFF_LAYER_LOSE_QUIETLY", 0);
     set_switch("TUFF_LAYER_NO_MEMORY_AT", 0);
+    set_switch("TUFF_LAYER_TWICE", 0);
+    set_switch("TUFF_LAYER_NO_EXTENSIONS", 0);
     return 0;
 }
 
@@ -68,6 +70,46 @@ static void test_it_looks_discrete(void **state)
     assert_int_equal(p->max_workgroup_invocations, 128);
     assert_true(device->target.max_dispatch_flops > 0);
     tuff_device_destroy(device);
+}
+
+static void count_warnings(void *user, tuff_log_level level, const char *message)
+{
+    *(int *)user += level == TUFF_LOG_WARNING && strstr(message, "is left out: vulkan: vkEnumerateDeviceExtension");
+}
+
+/* How many devices are listed when the n-th fails to say what it can do; `out_index` of the first. */
+static size_t list_without(uint64_t n, uint32_t *out_index, char problem[256])
+{
+    tuff_device_properties *devices = NULL;
+    size_t count = 0;
+    int warnings = 0;
+    set_switch("TUFF_LAYER_NO_EXTENSIONS", n);
+    tuff_set_log(count_warnings, &warnings);
+    assert_int_equal(tuff_device_list(&devices, &count, problem), TUFF_SUCCESS);
+    tuff_set_log(NULL, NULL);
+    assert_true(count >= 2); /* the CPUs */
+    *out_index = devices[0].vulkan_index;
+    if (count > 2)
+        assert_true(devices[0].backend == TUFF_BACKEND_VULKAN && devices[0].is_default);
+    tuff_free(devices);
+    assert_int_equal(warnings, n < 100 ? n > 0 : 2);
+    return count - 2;
+}
+
+static void test_one_of_two_fails(void **state)
+{
+    (void)state;
+    uint32_t first = 0;
+    char problem[256] = "";
+    set_switch("TUFF_LAYER_TWICE", 1);
+    assert_int_equal(list_without(0, &first, problem), 2);
+    assert_int_equal(list_without(1, &first, problem), 1);
+    assert_int_equal(first, 1); /* the other keeps its number */
+    assert_int_equal(list_without(2, &first, problem), 1);
+    assert_int_equal(first, 0);
+    assert_string_equal(problem, "");
+    assert_int_equal(list_without(100, &first, problem), 0);
+    assert_non_null(strstr(problem, "vkEnumerateDeviceExtensionProperties: the driver answered"));
 }
 
 static void test_memory(void **state)
@@ -368,6 +410,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_it_looks_discrete, clear_switches),
+        cmocka_unit_test_setup(test_one_of_two_fails, clear_switches),
         cmocka_unit_test_setup(test_memory, clear_switches),
         cmocka_unit_test_setup(test_window, clear_switches),
         cmocka_unit_test_setup(test_validation_that_is_not_there, clear_switches),
