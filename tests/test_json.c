@@ -2,6 +2,7 @@
 #include "../runtime/io/file.h"
 #include "../runtime/io/json.h"
 
+#include "check_cjson.h"
 #include "check_file.h"
 
 #include <math.h>
@@ -158,37 +159,6 @@ static void test_getters(void **state)
 
 /* -- an application with the same cJSON ------------------------------------------------------------------------- */
 
-static uint64_t own_calls, own_fails_at;
-static int own_blocks;
-
-static void *own_malloc(size_t size)
-{
-    max_align_t *block = ++own_calls == own_fails_at ? NULL : malloc(sizeof *block + size);
-    own_blocks += block != NULL;
-    return block ? block + 1 : NULL;
-}
-
-static void own_free(void *block)
-{
-    own_blocks -= block != NULL;
-    free(block ? (max_align_t *)block - 1 : NULL);
-}
-
-static int set_own_hooks(void **state)
-{
-    (void)state;
-    own_calls = own_fails_at = 0;
-    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = own_malloc, .free_fn = own_free});
-    return 0;
-}
-
-static int clear_own_hooks(void **state)
-{
-    (void)state;
-    cJSON_InitHooks(NULL);
-    return own_blocks;
-}
-
 static void test_hooks_stay(void **state)
 {
     (void)state;
@@ -197,9 +167,9 @@ static void test_hooks_stay(void **state)
     cJSON_Delete(document); /* aborted when the hooks had been changed meanwhile */
     document = cJSON_Parse("[3]");
     tuff__json_destroy(json);
-    assert_true(own_blocks > 0);
+    assert_true(tuff__check_cjson_blocks > 0);
     cJSON_Delete(document);
-    assert_int_equal(own_blocks, 0);
+    assert_int_equal(tuff__check_cjson_blocks, 0);
 }
 
 /* cJSON does not say whether the text is at fault or the memory: we do. */
@@ -212,14 +182,14 @@ static void test_hooks_run_out_of_memory(void **state)
     for (uint64_t n = 1; status != TUFF_SUCCESS; n++) {
         tuff__json *json = NULL;
         assert_true(n < 100);
-        own_calls = 0;
-        own_fails_at = n;
+        tuff__check_cjson_calls = 0;
+        tuff__check_cjson_fails_at = n;
         status = tuff__json_parse("config.json", text, sizeof text - 1, NULL, &json);
         if (status != TUFF_SUCCESS)
             tuff__check_failed(status, TUFF_ERROR_OUT_OF_HOST_MEMORY, "config.json");
         refuse("{\"a\": [true, 20, tru]}", "config.json: line 1, column 18: not valid JSON");
         tuff__json_destroy(json);
-        assert_int_equal(own_blocks, 0);
+        assert_int_equal(tuff__check_cjson_blocks, 0);
     }
 }
 
@@ -460,8 +430,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         /* First: the library has had no chance yet to set hooks of its own. */
-        cmocka_unit_test_setup_teardown(test_hooks_stay, set_own_hooks, clear_own_hooks),
-        cmocka_unit_test_setup_teardown(test_hooks_run_out_of_memory, set_own_hooks, clear_own_hooks),
+        cmocka_unit_test_setup_teardown(test_hooks_stay, tuff__check_cjson_set_hooks, tuff__check_cjson_clear_hooks),
+        cmocka_unit_test_setup_teardown(test_hooks_run_out_of_memory, tuff__check_cjson_set_hooks,
+                                        tuff__check_cjson_clear_hooks),
         cmocka_unit_test(test_refuses_what_is_not_json),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_load),

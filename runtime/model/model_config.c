@@ -157,9 +157,8 @@ static tuff_status copy_string(tuff__model_config *config, const char *text, con
     return *out_copy ? TUFF_SUCCESS : tuff__fail_memory("model configuration", strlen(text) + 1);
 }
 
-static tuff_status read_names(tuff__model_config *config)
+static tuff_status read_names(tuff__model_config *config, const tuff__json *json)
 {
-    const tuff__json *json = config->json;
     tuff_model_config *fields = &config->fields;
     const cJSON *architectures = NULL;
     const char *model_type, *text;
@@ -326,9 +325,8 @@ static tuff_status order_labels(const tuff__json *json, const cJSON *id2label, s
     return TUFF_SUCCESS;
 }
 
-static tuff_status read_labels(tuff__model_config *config)
+static tuff_status read_labels(tuff__model_config *config, const tuff__json *json)
 {
-    const tuff__json *json = config->json;
     const cJSON *id2label, *label2id;
     int64_t num_labels = 0;
     TUFF_TRY(tuff__json_object_or(json, json->root, "id2label", NULL, &id2label));
@@ -350,18 +348,30 @@ static tuff_status read_labels(tuff__model_config *config)
     return status;
 }
 
-static tuff_status read_all(tuff__model_config *config)
+static tuff_status read_values(tuff__model_config *config, const tuff__json *json)
 {
-    const tuff__json *json = config->json;
     if (!cJSON_IsObject(json->root))
         return tuff__fail(TUFF_ERROR_INVALID_FILE, "%s: is not a JSON object", json->name);
-    TUFF_TRY(read_names(config));
+    TUFF_TRY(read_names(config, json));
     TUFF_TRY(read_sizes(json, &config->fields));
     TUFF_TRY(read_activation(json, &config->fields.hidden_act));
     TUFF_TRY(read_numbers(json, &config->fields));
     TUFF_TRY(read_problem_type(json, &config->fields.problem_type));
-    TUFF_TRY(read_labels(config));
+    TUFF_TRY(read_labels(config, json));
     return check_keys(json);
+}
+
+/* What is kept is text, no tree of cJSON's: the application may set cJSON's hooks anew while the model lives. */
+static tuff_status read_all(tuff__model_config *config, tuff__json *json)
+{
+    tuff_status status = read_values(config, json);
+    if (status == TUFF_SUCCESS) {
+        tuff__json_writer writer = {0};
+        tuff__json_write_value(&writer, json->root);
+        status = tuff__json_finish_text(&writer, &config->kept, NULL);
+    }
+    tuff__json_destroy(json);
+    return status;
 }
 
 /* config.json files are a few kB; one with a label for every class of a large taxonomy is a few MB. */
@@ -373,23 +383,25 @@ tuff_status tuff__model_config_load(const char *dir, tuff__model_config *out_con
     char *path = tuff__asprintf("%s/config.json", dir);
     if (!path)
         return tuff__fail_memory("path", strlen(dir));
-    const tuff_status status = tuff__json_load(path, &limits, &out_config->json);
+    tuff__json *json = NULL;
+    const tuff_status status = tuff__json_load(path, &limits, &json);
     tuff__free(path);
-    return status == TUFF_SUCCESS ? read_all(out_config) : status;
+    return status == TUFF_SUCCESS ? read_all(out_config, json) : status;
 }
 
 tuff_status tuff__model_config_parse(const char *name, const char *text, size_t size, tuff__model_config *out_config)
 {
     *out_config = (tuff__model_config){0};
-    TUFF_TRY(tuff__json_parse(name, text, size, &limits, &out_config->json));
-    return read_all(out_config);
+    tuff__json *json = NULL;
+    TUFF_TRY(tuff__json_parse(name, text, size, &limits, &json));
+    return read_all(out_config, json);
 }
 
 void tuff__model_config_destroy(tuff__model_config *config)
 {
     if (!config)
         return;
-    tuff__json_destroy(config->json);
+    tuff__free(config->kept);
     tuff__arena_destroy(&config->arena);
     *config = (tuff__model_config){0};
 }
@@ -434,32 +446,42 @@ static void write_labels(tuff__json_writer *writer, const tuff_model_config *fie
     }
 }
 
-tuff_status tuff__model_config_write(const tuff__model_config *config, const char *architecture, bool with_labels,
-                                     char **out_text, size_t *out_length)
+/* The file's own keys, but for those that are written anew. */
+static void write_kept(tuff__json_writer *writer, const cJSON *root, bool with_labels)
 {
     static const char *const label_keys[] = {"_num_labels", "id2label", "label2id", "num_labels", "problem_type"};
     /* A whole number keeps its ".0": transformers 5 refuses an int where its class says float. */
     static const char *const real_keys[] = {"hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",
                                             "layer_norm_eps", "initializer_range"};
     static const char *const replaced_keys[] = {"architectures", "dtype", "torch_dtype"};
+    const cJSON *item;
+    cJSON_ArrayForEach(item, root)
+    {
+        if (CONTAINS(replaced_keys, item->string) || (with_labels && CONTAINS(label_keys, item->string)) ||
+            item != tuff__json_find(root, item->string))
+            continue;
+        tuff__json_key(writer, item->string);
+        if (CONTAINS(real_keys, item->string) && cJSON_IsNumber(item))
+            tuff__json_write_double(writer, item->valuedouble);
+        else
+            tuff__json_write_value(writer, item);
+    }
+}
+
+tuff_status tuff__model_config_write(const tuff__model_config *config, const char *architecture, bool with_labels,
+                                     char **out_text, size_t *out_length)
+{
+    tuff__json *json = NULL;
+    *out_text = NULL;
+    TUFF_TRY(tuff__json_parse("config.json", config->kept, strlen(config->kept), NULL, &json));
     tuff__json_writer writer = {.indent = 2};
     tuff__json_begin_object(&writer);
     tuff__json_key(&writer, "architectures");
     tuff__json_begin_array(&writer);
     tuff__json_write_string(&writer, architecture);
     tuff__json_end_array(&writer);
-    const cJSON *item;
-    cJSON_ArrayForEach(item, config->json->root)
-    {
-        if (CONTAINS(replaced_keys, item->string) || (with_labels && CONTAINS(label_keys, item->string)) ||
-            item != tuff__json_find(config->json->root, item->string))
-            continue;
-        tuff__json_key(&writer, item->string);
-        if (CONTAINS(real_keys, item->string) && cJSON_IsNumber(item))
-            tuff__json_write_double(&writer, item->valuedouble);
-        else
-            tuff__json_write_value(&writer, item);
-    }
+    write_kept(&writer, json->root, with_labels);
+    tuff__json_destroy(json);
     if (with_labels)
         write_labels(&writer, &config->fields);
     /* The one spelling that transformers 4 and 5 both read. */

@@ -10,7 +10,7 @@
 
 typedef struct tuff__model_config {
     tuff_model_config fields; /* what the public header shows */
-    tuff__json *json;         /* the file, for the keys that a save keeps */
+    char *kept;               /* the file's JSON again, for the keys that a save keeps */
     tuff__arena arena;        /* the fields' strings */
 } tuff__model_config;
 
