@@ -4,8 +4,8 @@
 #include "cpu/cpu_backend.h"
 #include "env.h"
 #include "log.h"
-#include "os.h"
 #include "op.h"
+#include "os.h"
 #include "prove.h"
 #if TUFF_WITH_VULKAN
 #include "vk/vk_device.h"
@@ -303,6 +303,7 @@ const tuff_device_properties *tuff_device_get_properties(const tuff_device *devi
 tuff_status tuff_buffer_create(tuff_device *device, uint64_t size, tuff_buffer **out_buffer)
 {
     *out_buffer = NULL;
+    TUFF_TRY(tuff__check_given(device, "buffer: device"));
     if (size == 0)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "buffer: size is 0, wanted at least 1 byte");
     tuff__device_lock(device);
@@ -321,8 +322,9 @@ void tuff_buffer_destroy(tuff_buffer *buffer)
     tuff__device_unlock(device);
 }
 
-static tuff_status check_span(const tuff_buffer *buffer, uint64_t offset, size_t size)
+static tuff_status check_span(const tuff_buffer *buffer, uint64_t offset, const void *data, size_t size)
 {
+    TUFF_TRY(tuff__check_given(data, "buffer: data"));
     if (offset <= buffer->size && size <= buffer->size - offset)
         return TUFF_SUCCESS;
     return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "buffer: %zu bytes from %llu reach beyond its %llu bytes", size,
@@ -331,7 +333,7 @@ static tuff_status check_span(const tuff_buffer *buffer, uint64_t offset, size_t
 
 tuff_status tuff_buffer_write(tuff_buffer *buffer, uint64_t offset, const void *data, size_t size)
 {
-    TUFF_TRY(check_span(buffer, offset, size));
+    TUFF_TRY(check_span(buffer, offset, data, size));
     tuff__device_lock(buffer->device);
     const tuff_status status = buffer->device->backend->buffer_write(buffer, offset, data, size);
     tuff__device_unlock(buffer->device);
@@ -340,7 +342,7 @@ tuff_status tuff_buffer_write(tuff_buffer *buffer, uint64_t offset, const void *
 
 tuff_status tuff_buffer_read(tuff_buffer *buffer, uint64_t offset, void *data, size_t size)
 {
-    TUFF_TRY(check_span(buffer, offset, size));
+    TUFF_TRY(check_span(buffer, offset, data, size));
     tuff__device_lock(buffer->device);
     const tuff_status status = buffer->device->backend->buffer_read(buffer, offset, data, size);
     tuff__device_unlock(buffer->device);

@@ -15,6 +15,7 @@
 tuff_status tuff_graph_create(tuff_device *device, tuff_graph **out_graph)
 {
     *out_graph = NULL;
+    TUFF_TRY(tuff__check_given(device, "graph: device"));
     tuff_graph *graph = tuff__calloc(1, sizeof *graph);
     if (!graph)
         return tuff__fail_memory("graph", sizeof *graph);
@@ -54,6 +55,12 @@ void tuff__graph_set_error(tuff_graph *graph, tuff_status status)
         return;
     graph->error = status;
     snprintf(graph->error_text, sizeof graph->error_text, "%s", tuff_last_error());
+}
+
+bool tuff__graph_given(tuff_graph *graph, const void *pointer, const char *what)
+{
+    tuff__graph_set_error(graph, tuff__check_given(pointer, what));
+    return pointer != NULL;
 }
 
 tuff__value *tuff__graph_value(const tuff_graph *graph, tuff_tensor tensor)
@@ -342,6 +349,8 @@ tuff_status tuff_graph_compile(tuff_graph *graph, const tuff_tensor *outputs, si
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: %s",
                           graph->compiled ? "compiled already" : "compiling it failed before, record a new one");
     graph->compiling = true;
+    if (count)
+        TUFF_TRY(tuff__check_given(outputs, "graph: outputs"));
     for (size_t i = 0; i < count; i++) {
         const tuff__value *value = tuff__graph_value(graph, outputs[i]);
         if (!value)

@@ -136,5 +136,7 @@ tuff_tensor tuff__graph_add(tuff_graph *graph, tuff__op_id op, const void *param
 uint32_t tuff__graph_next_site(tuff_graph *graph);
 /* Records a building error that the caller reported with tuff__fail; the first one is kept. */
 void tuff__graph_set_error(tuff_graph *graph, tuff_status status);
+/* tuff__check_given for a function that records; false where its answer is now the graph's error. */
+bool tuff__graph_given(tuff_graph *graph, const void *pointer, const char *what);
 
 #endif

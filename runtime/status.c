@@ -22,6 +22,11 @@ tuff_status tuff__fail_memory(const char *what, size_t size)
     return tuff__fail(TUFF_ERROR_OUT_OF_HOST_MEMORY, "%s: no memory for %zu bytes", what, size);
 }
 
+tuff_status tuff__check_given(const void *pointer, const char *what)
+{
+    return pointer ? TUFF_SUCCESS : tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "%s is NULL", what);
+}
+
 const char *tuff_last_error(void)
 {
     return last_error;

@@ -18,6 +18,10 @@ tuff_status tuff__fail(tuff_status status, const char *format, ...) TUFF_PRINTF(
 /* Stands for "malloc returned NULL": names what did not fit. */
 tuff_status tuff__fail_memory(const char *what, size_t size);
 
+/* INVALID_ARGUMENT where the caller gave NULL for `what`, "graph: device": for the public functions in which that is a
+ * likely mistake, not for all. */
+tuff_status tuff__check_given(const void *pointer, const char *what);
+
 /* Passes a failure up; the place that found it has already said why. */
 #define TUFF_TRY(call)                                                                                                 \
     do {                                                                                                               \

@@ -3,6 +3,8 @@
  *
  * Every function that can fail returns a tuff_status and nothing else; tuff_last_error() then says, in one sentence,
  * what failed, where, what was found and what was wanted.
+ *
+ * Pointers must not be NULL unless the declaration says that they may.
  */
 #ifndef TUFF_STATUS_H
 #define TUFF_STATUS_H

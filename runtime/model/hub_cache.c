@@ -79,6 +79,7 @@ static char *snapshot_folder(const char *repository)
 tuff_status tuff_model_find(const char *name, char **out_dir)
 {
     *out_dir = NULL;
+    TUFF_TRY(tuff__check_given(name, "model: name"));
     if (tuff__is_directory(name)) {
         *out_dir = tuff__strdup(name);
         return *out_dir ? TUFF_SUCCESS : tuff__fail_memory("path", strlen(name));

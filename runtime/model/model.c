@@ -143,6 +143,8 @@ tuff_status tuff_model_create(tuff_device *device, const char *dir, const tuff_m
 {
     static const tuff_model_create_info defaults = {0};
     *out_model = NULL;
+    TUFF_TRY(tuff__check_given(device, "model: device"));
+    TUFF_TRY(tuff__check_given(dir, "model: dir"));
     tuff_model *model = tuff__calloc(1, sizeof *model);
     if (!model)
         return tuff__fail_memory("model", sizeof *model);
@@ -197,6 +199,7 @@ tuff_status tuff__model_describe(const char *dir, const tuff_model_create_info *
 {
     static const tuff_model_create_info defaults = {0};
     *out_model = NULL;
+    TUFF_TRY(tuff__check_given(dir, "model: dir"));
     tuff_model *model = tuff__calloc(1, sizeof *model);
     if (!model)
         return tuff__fail_memory("model", sizeof *model);

@@ -529,6 +529,8 @@ static void backward(tuff__gradient *gradient)
 tuff_tensor tuff_attention(tuff_graph *graph, tuff_tensor q, tuff_tensor k, tuff_tensor v,
                            const tuff_attention_info *info)
 {
+    if (!tuff__graph_given(graph, info, "attention: info"))
+        return (tuff_tensor){0};
     const tuff_shape shape = tuff_tensor_shape(graph, q);
     tuff__attention_params params = {
         .num_attention_heads = info->num_attention_heads,

@@ -409,6 +409,8 @@ tuff_tensor tuff_transpose(tuff_graph *graph, tuff_tensor x, const uint32_t *per
 {
     tuff__transpose_params params = {{0}};
     const tuff_shape shape = tuff_tensor_shape(graph, x);
+    if (!tuff__graph_given(graph, permutation, "transpose: permutation"))
+        return (tuff_tensor){0};
     for (uint32_t i = 0; i < shape.rank; i++)
         params.permutation[i] = permutation[i];
     return tuff__graph_add(graph, TUFF__OP_TRANSPOSE, &params, sizeof params, &x, 1, NULL);
@@ -626,6 +628,8 @@ const tuff_op_desc tuff__op_concat = {
 tuff_tensor tuff_concat(tuff_graph *graph, const tuff_tensor *tensors, size_t count, uint32_t dim)
 {
     const tuff__concat_params params = {.dim = dim};
+    if (!tuff__graph_given(graph, tensors, "concat: tensors"))
+        return (tuff_tensor){0};
     if (count < 1 || count > CONCAT_MOST) {
         tuff__graph_set_error(
             graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "concat: %zu tensors, wanted 1 to %d", count, CONCAT_MOST));

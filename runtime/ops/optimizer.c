@@ -344,6 +344,8 @@ static float rest_of(float beta)
 tuff_tensor tuff_adamw(tuff_graph *graph, tuff_tensor param, tuff_tensor gradient, tuff_tensor m, tuff_tensor v,
                        const tuff_adamw_info *info)
 {
+    if (!tuff__graph_given(graph, info, "adamw: info"))
+        return (tuff_tensor){0};
     tuff__adamw_params params = {
         .beta1 = info->beta1 != 0.0F ? info->beta1 : 0.9F,
         .beta2 = info->beta2 != 0.0F ? info->beta2 : 0.999F,

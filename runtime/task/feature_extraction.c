@@ -58,6 +58,7 @@ static tuff_status fill_pipeline(tuff_feature_extraction *pipeline, tuff_device 
                                  const tuff_feature_extraction_info *info)
 {
     uint32_t max_seq_length = 0;
+    TUFF_TRY(tuff__check_given(dir, "feature-extraction: dir"));
     TUFF_TRY(choose_pooling(pipeline, dir, info, &max_seq_length));
     const tuff__text_session_info session_info = {
         .head = TUFF_MODEL_HEAD_DEFAULT,

@@ -150,6 +150,7 @@ tuff_status tuff_tokenizer_load(const char *dir, tuff_tokenizer **out_tokenizer)
     tuff_text files[TUFF__FILE_COUNT];
     tuff_status status = TUFF_SUCCESS;
     *out_tokenizer = NULL;
+    TUFF_TRY(tuff__check_given(dir, "tokenizer: dir"));
     if (!tuff__is_directory(dir))
         return tuff__fail(TUFF_ERROR_IO, "%s: no such folder, wanted a model folder with tokenizer.json or vocab.txt",
                           dir);

@@ -1,0 +1,165 @@
+/* test_arguments.c: what a caller can get wrong (pointers, enums, numbers) is refused in a sentence, with the status that
+ * status.h promises for it, by the graph when it is compiled and by other functions at once. */
+#include "tuff/tuff.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static tuff_device *device;
+
+static int open_device(void **state)
+{
+    (void)state;
+    return tuff_device_create(&(tuff_device_create_info){.device = "reference"}, &device) != TUFF_SUCCESS;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    tuff_device_destroy(device);
+    return 0;
+}
+
+static tuff_graph *new_graph(void)
+{
+    tuff_graph *graph = NULL;
+    assert_int_equal(tuff_graph_create(device, &graph), TUFF_SUCCESS);
+    return graph;
+}
+
+static void check_refusal(tuff_status got, tuff_status wanted, const char *words)
+{
+    if (got != wanted || !strstr(tuff_last_error(), words))
+        fail_msg("%s '%s', wanted %s saying '%s'", tuff_status_name(got), tuff_last_error(), tuff_status_name(wanted),
+                 words);
+}
+
+/* -- operators ---------------------------------------------------------------------------------------------------- */
+
+/* What the operators below are recorded from. */
+typedef struct operands {
+    tuff_graph *graph;
+    tuff_tensor x;     /* F32 [4] */
+    tuff_tensor q;     /* F32 [2, 3, 8] */
+    tuff_tensor table; /* F32 [4, 4] */
+    tuff_tensor ids;   /* I32 [4] */
+    tuff_tensor step;
+} operands;
+
+typedef struct refusal {
+    tuff_tensor (*record)(const operands *o);
+    tuff_status status;
+    const char *words;
+} refusal;
+
+static void check_operators(const refusal *refusals, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        tuff_graph *graph = new_graph();
+        const operands o = {
+            .graph = graph,
+            .x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(4)),
+            .q = tuff_graph_input(graph, "q", TUFF_F32, TUFF_SHAPE(2, 3, 8)),
+            .table = tuff_graph_input(graph, "table", TUFF_F32, TUFF_SHAPE(4, 4)),
+            .ids = tuff_graph_input(graph, "ids", TUFF_I32, TUFF_SHAPE(4)),
+            .step = tuff_graph_step_parameters(graph),
+        };
+        const tuff_tensor result = refusals[i].record(&o);
+        assert_int_equal(result.id, 0);
+        check_refusal(tuff_graph_compile(graph, &o.x, 1), refusals[i].status, refusals[i].words);
+        tuff_graph_destroy(graph);
+    }
+}
+
+static tuff_tensor attention_without_info(const operands *o)
+{
+    return tuff_attention(o->graph, o->q, o->q, o->q, NULL);
+}
+
+static tuff_tensor adamw_without_info(const operands *o)
+{
+    return tuff_adamw(o->graph, o->x, o->x, o->x, o->x, NULL);
+}
+
+static tuff_tensor concat_without_tensors(const operands *o)
+{
+    return tuff_concat(o->graph, NULL, 2, 0);
+}
+
+static tuff_tensor transpose_without_permutation(const operands *o)
+{
+    return tuff_transpose(o->graph, o->x, NULL);
+}
+
+static void operators_without_their_pointers_are_refused(void **state)
+{
+    (void)state;
+    static const refusal refusals[] = {
+        {attention_without_info, TUFF_ERROR_INVALID_ARGUMENT, "attention: info is NULL"},
+        {adamw_without_info, TUFF_ERROR_INVALID_ARGUMENT, "adamw: info is NULL"},
+        {concat_without_tensors, TUFF_ERROR_INVALID_ARGUMENT, "concat: tensors is NULL"},
+        {transpose_without_permutation, TUFF_ERROR_INVALID_ARGUMENT, "transpose: permutation is NULL"},
+    };
+    check_operators(refusals, sizeof refusals / sizeof refusals[0]);
+}
+
+/* -- objects ------------------------------------------------------------------------------------------------------ */
+
+static void graphs_and_buffers_without_their_pointers_are_refused(void **state)
+{
+    (void)state;
+    const tuff_status wanted = TUFF_ERROR_INVALID_ARGUMENT;
+    tuff_graph *graph = NULL;
+    tuff_buffer *buffer = NULL;
+    check_refusal(tuff_graph_create(NULL, &graph), wanted, "graph: device is NULL");
+    check_refusal(tuff_buffer_create(NULL, 256, &buffer), wanted, "buffer: device is NULL");
+    graph = new_graph();
+    check_refusal(tuff_graph_compile(graph, NULL, 1), wanted, "graph: outputs is NULL");
+    tuff_graph_destroy(graph);
+    graph = new_graph();
+    const tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(4)), y = tuff_scale(graph, x, 2);
+    assert_int_equal(tuff_graph_compile(graph, &y, 1), TUFF_SUCCESS);
+    check_refusal(tuff_graph_write(graph, x, NULL, 16), wanted, "data is NULL");
+    check_refusal(tuff_graph_read(graph, y, NULL, 16), wanted, "data is NULL");
+    tuff_graph_destroy(graph);
+    assert_int_equal(tuff_buffer_create(device, 256, &buffer), TUFF_SUCCESS);
+    check_refusal(tuff_buffer_write(buffer, 0, NULL, 4), wanted, "data is NULL");
+    check_refusal(tuff_buffer_read(buffer, 0, NULL, 4), wanted, "data is NULL");
+    tuff_buffer_destroy(buffer);
+}
+
+static void models_and_pipelines_without_their_pointers_are_refused(void **state)
+{
+    (void)state;
+    const tuff_status wanted = TUFF_ERROR_INVALID_ARGUMENT;
+    char *dir = NULL;
+    tuff_model *model = NULL;
+    tuff_tokenizer *tokenizer = NULL;
+    tuff_text_classification *classification = NULL;
+    tuff_feature_extraction *extraction = NULL;
+    check_refusal(tuff_model_find(NULL, &dir), wanted, "name is NULL");
+    check_refusal(tuff_model_describe(NULL, &model), wanted, "dir is NULL");
+    check_refusal(tuff_model_load(device, NULL, &model), wanted, "dir is NULL");
+    check_refusal(tuff_model_load(NULL, ".", &model), wanted, "device is NULL");
+    check_refusal(tuff_tokenizer_load(NULL, &tokenizer), wanted, "dir is NULL");
+    check_refusal(tuff_text_classification_create(device, NULL, NULL, &classification), wanted, "dir is NULL");
+    check_refusal(tuff_text_classification_create(NULL, ".", NULL, &classification), wanted, "device is NULL");
+    check_refusal(tuff_feature_extraction_create(device, NULL, NULL, &extraction), wanted, "dir is NULL");
+    check_refusal(tuff_feature_extraction_create(NULL, ".", NULL, &extraction), wanted, "device is NULL");
+    assert_null(model);
+    assert_null(extraction);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(operators_without_their_pointers_are_refused),
+        cmocka_unit_test(graphs_and_buffers_without_their_pointers_are_refused),
+        cmocka_unit_test(models_and_pipelines_without_their_pointers_are_refused),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
