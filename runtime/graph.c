@@ -93,18 +93,26 @@ static uint32_t add_value(tuff_graph *graph, tuff__value value)
     return id;
 }
 
-static tuff_tensor add_named(tuff_graph *graph, const char *name, tuff__value value)
+static tuff_status check_named(const char *name, const tuff__value *value)
 {
     char text[TUFF__SHAPE_TEXT];
+    if ((unsigned)value->dtype > TUFF_I32)
+        return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: '%s' has the dtype %d, wanted 0 to %d", name,
+                          (int)value->dtype, TUFF_I32);
+    if (!tuff__shape_valid(&value->shape))
+        return tuff__fail(TUFF_ERROR_SHAPE_MISMATCH, "graph: '%s' is %s, wanted at most %d dimensions of at least 1",
+                          name, tuff__shape_text(&value->shape, text), TUFF_MAX_RANK);
+    return TUFF_SUCCESS;
+}
+
+static tuff_tensor add_named(tuff_graph *graph, const char *name, tuff__value value)
+{
+    name = name ? name : "";
+    if (!graph->error)
+        tuff__graph_set_error(graph, check_named(name, &value));
     if (graph->error)
         return (tuff_tensor){0};
-    if (!tuff__shape_valid(&value.shape)) {
-        tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_SHAPE_MISMATCH,
-                                                "graph: '%s' is %s, wanted at most %d dimensions of at least 1", name,
-                                                tuff__shape_text(&value.shape, text), TUFF_MAX_RANK));
-        return (tuff_tensor){0};
-    }
-    value.name = tuff__arena_strdup(&graph->arena, name ? name : "");
+    value.name = tuff__arena_strdup(&graph->arena, name);
     value.producer = TUFF__NO_NODE;
     const uint32_t id = value.name ? add_value(graph, value) : 0;
     if (!id)

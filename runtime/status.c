@@ -27,6 +27,13 @@ tuff_status tuff__check_given(const void *pointer, const char *what)
     return pointer ? TUFF_SUCCESS : tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "%s is NULL", what);
 }
 
+tuff_status tuff__check_enum(unsigned value, unsigned last, const char *what)
+{
+    if (value <= last)
+        return TUFF_SUCCESS;
+    return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "%s is %u, wanted 0 to %u", what, value, last);
+}
+
 const char *tuff_last_error(void)
 {
     return last_error;

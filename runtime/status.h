@@ -22,6 +22,10 @@ tuff_status tuff__fail_memory(const char *what, size_t size);
  * likely mistake, not for all. */
 tuff_status tuff__check_given(const void *pointer, const char *what);
 
+/* INVALID_ARGUMENT where the caller's `value` of the enum `what`, "text-classification: function_to_apply", is none of
+ * 0 to last. */
+tuff_status tuff__check_enum(unsigned value, unsigned last, const char *what);
+
 /* Passes a failure up; the place that found it has already said why. */
 #define TUFF_TRY(call)                                                                                                 \
     do {                                                                                                               \

@@ -1,5 +1,5 @@
-/* test_arguments.c: what a caller can get wrong (pointers, enums, numbers) is refused in a sentence, with the status that
- * status.h promises for it, by the graph when it is compiled and by other functions at once. */
+/* test_arguments.c: what a caller can get wrong (pointers, enums, numbers) is refused in a sentence, with the status
+ * that status.h promises for it, by the graph when it is compiled and by other functions at once. */
 #include "tuff/tuff.h"
 
 #include <setjmp.h>
@@ -154,12 +154,67 @@ static void models_and_pipelines_without_their_pointers_are_refused(void **state
     assert_null(extraction);
 }
 
+/* -- enums -------------------------------------------------------------------------------------------------------- */
+
+static tuff_tensor input_of_no_dtype(const operands *o)
+{
+    return tuff_graph_input(o->graph, "nine", (tuff_dtype)9, TUFF_SHAPE(4));
+}
+
+static tuff_tensor cast_to_no_dtype(const operands *o)
+{
+    return tuff_cast(o->graph, o->x, (tuff_dtype)9);
+}
+
+static void dtypes_are_those_of_the_enum(void **state)
+{
+    (void)state;
+    static const refusal refusals[] = {
+        {input_of_no_dtype, TUFF_ERROR_INVALID_ARGUMENT, "graph: 'nine' has the dtype 9, wanted 0 to 3"},
+        {cast_to_no_dtype, TUFF_ERROR_SHAPE_MISMATCH, "from f32 to no dtype"},
+    };
+    check_operators(refusals, sizeof refusals / sizeof refusals[0]);
+    tuff_buffer *buffer = NULL;
+    tuff_graph *graph = new_graph();
+    assert_int_equal(tuff_buffer_create(device, 256, &buffer), TUFF_SUCCESS);
+    assert_int_equal(tuff_graph_external(graph, "far", (tuff_dtype)-1, TUFF_SHAPE(4), buffer, 0).id, 0);
+    check_refusal(tuff_graph_compile(graph, NULL, 0), TUFF_ERROR_INVALID_ARGUMENT, "'far' has the dtype -1");
+    tuff_graph_destroy(graph);
+    tuff_buffer_destroy(buffer);
+}
+
+static void settings_are_those_of_their_enums(void **state)
+{
+    (void)state;
+    const tuff_status wanted = TUFF_ERROR_INVALID_ARGUMENT;
+    const char *dir = TUFF_TEST_DIR "/../apps/demo/model";
+    tuff_model *model = NULL;
+    tuff_text_classification *classification = NULL;
+    tuff_feature_extraction *extraction = NULL;
+    tuff_model_create_info model_info = {.random_weights = true, .head = (tuff_model_head)9};
+    check_refusal(tuff_model_create(device, dir, &model_info, &model), wanted, "model: head is 9, wanted 0 to 2");
+    model_info = (tuff_model_create_info){.random_weights = true, .problem_type = (tuff_problem_type)9};
+    check_refusal(tuff_model_create(device, dir, &model_info, &model), wanted,
+                  "model: problem_type is 9, wanted 0 to 3");
+    const tuff_text_classification_info applied = {.function_to_apply = (tuff_function_to_apply)9};
+    check_refusal(tuff_text_classification_create(device, dir, &applied, &classification), wanted,
+                  "text-classification: function_to_apply is 9, wanted 0 to 3");
+    tuff_feature_extraction_info info = {.pooling = (tuff_pooling)77};
+    check_refusal(tuff_feature_extraction_create(device, dir, &info, &extraction), wanted,
+                  "feature-extraction: pooling is 77, wanted 0 to 4");
+    info = (tuff_feature_extraction_info){.normalize = (tuff_normalize)55};
+    check_refusal(tuff_feature_extraction_create(device, dir, &info, &extraction), wanted,
+                  "feature-extraction: normalize is 55, wanted 0 to 2");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operators_without_their_pointers_are_refused),
         cmocka_unit_test(graphs_and_buffers_without_their_pointers_are_refused),
         cmocka_unit_test(models_and_pipelines_without_their_pointers_are_refused),
+        cmocka_unit_test(dtypes_are_those_of_the_enum),
+        cmocka_unit_test(settings_are_those_of_their_enums),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -115,6 +115,9 @@ static tuff_status choose_architecture(tuff_model *model, tuff_model_head head)
 /* Parameters and their places, once the configuration is read; no weights. */
 static tuff_status place_model(tuff_model *model, const tuff_model_create_info *info)
 {
+    TUFF_TRY(tuff__check_enum((unsigned)info->head, TUFF_MODEL_HEAD_SEQUENCE_CLASSIFICATION, "model: head"));
+    TUFF_TRY(tuff__check_enum((unsigned)info->problem_type, TUFF_PROBLEM_TYPE_MULTI_LABEL_CLASSIFICATION,
+                              "model: problem_type"));
     if (info->labels || info->label_count)
         TUFF_TRY(tuff__model_config_set_labels(&model->config, info->labels, info->label_count));
     if (info->problem_type != TUFF_PROBLEM_TYPE_DEFAULT)

@@ -59,6 +59,8 @@ static tuff_status fill_pipeline(tuff_feature_extraction *pipeline, tuff_device 
 {
     uint32_t max_seq_length = 0;
     TUFF_TRY(tuff__check_given(dir, "feature-extraction: dir"));
+    TUFF_TRY(tuff__check_enum((unsigned)info->pooling, TUFF_POOLING_MAX, "feature-extraction: pooling"));
+    TUFF_TRY(tuff__check_enum((unsigned)info->normalize, TUFF_NORMALIZE_YES, "feature-extraction: normalize"));
     TUFF_TRY(choose_pooling(pipeline, dir, info, &max_seq_length));
     const tuff__text_session_info session_info = {
         .head = TUFF_MODEL_HEAD_DEFAULT,

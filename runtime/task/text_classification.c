@@ -37,6 +37,8 @@ static tuff_status fill_pipeline(tuff_text_classification *pipeline, tuff_device
         .batch_size = info->batch_size,
         .max_length = info->max_length,
     };
+    TUFF_TRY(tuff__check_enum((unsigned)info->function_to_apply, TUFF_FUNCTION_NONE,
+                              "text-classification: function_to_apply"));
     TUFF_TRY(tuff__text_session_create(device, dir, &session_info, &pipeline->text_session));
     const tuff_model_config *config = tuff_model_get_config(pipeline->text_session.model);
     const size_t num_labels = (size_t)config->num_labels;
