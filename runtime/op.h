@@ -88,7 +88,7 @@ typedef struct tuff_op_desc {
     bool in_order; /* copies, choices, integers: the very bits, where arithmetic may flush subnormal numbers to zero */
     /* Error allowed in element i, in units of 2^-23·(|want[i]| + magnitude[i]); see docs/numerics.md. 0: equal bits. */
     float allowance;
-    /* Checks inputs and params, sets outputs[].dtype and .shape. Reports with tuff__fail_shape. */
+    /* Checks inputs and params, sets outputs[].dtype and .shape. Reports with tuff__fail_shape and _value. */
     tuff_status (*infer)(tuff_op_call *call);
     /* Bytes of scratch that record or compute_fast want on this target; NULL: none. Not called for the reference. */
     uint64_t (*workspace)(const tuff_op_call *call, const tuff__target *target);
@@ -118,6 +118,8 @@ const char *tuff__call_variant(const tuff_device *device, const tuff_op_call *ca
 
 /* "matmul: a is [2, 3], b is [4, 5]: ..." with status SHAPE_MISMATCH; the operator's name is put in front. */
 tuff_status tuff__fail_shape(const tuff_op_call *call, const char *format, ...) TUFF_PRINTF(2, 3);
+/* The same with INVALID_ARGUMENT: a number out of its range, or an input that another setting calls for. */
+tuff_status tuff__fail_value(const tuff_op_call *call, const char *format, ...) TUFF_PRINTF(2, 3);
 
 /* Helpers that infer functions share. */
 tuff_status tuff__check_dtype(const tuff_op_call *call, uint32_t input, tuff_dtype dtype);

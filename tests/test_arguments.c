@@ -2,6 +2,7 @@
  * that status.h promises for it, by the graph when it is compiled and by other functions at once. */
 #include "tuff/tuff.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,6 +106,101 @@ static void operators_without_their_pointers_are_refused(void **state)
         {transpose_without_permutation, TUFF_ERROR_INVALID_ARGUMENT, "transpose: permutation is NULL"},
     };
     check_operators(refusals, sizeof refusals / sizeof refusals[0]);
+}
+
+static tuff_tensor dropout_of_all(const operands *o)
+{
+    return tuff_dropout(o->graph, o->x, 1, o->step);
+}
+
+static tuff_tensor dropout_without_step_parameters(const operands *o)
+{
+    return tuff_dropout(o->graph, o->x, 0.5F, (tuff_tensor){0});
+}
+
+static tuff_tensor smoothing_beyond_one(const operands *o)
+{
+    return tuff_cross_entropy(o->graph, o->table, o->ids, 2);
+}
+
+static tuff_tensor norm_of_negative_eps(const operands *o)
+{
+    return tuff_layer_norm(o->graph, o->x, (tuff_tensor){0}, o->x, o->x, -1);
+}
+
+static tuff_tensor product_with_no_activation(const operands *o)
+{
+    return tuff_matmul(o->graph, o->table, o->table, &(tuff_matmul_info){.activation = (tuff_activation)50});
+}
+
+static tuff_tensor activation_of_no_value(const operands *o)
+{
+    return tuff_activate(o->graph, o->x, (tuff_activation)50);
+}
+
+static tuff_tensor attention_of_no_heads(const operands *o)
+{
+    return tuff_attention(o->graph, o->q, o->q, o->q, &(tuff_attention_info){0});
+}
+
+static tuff_tensor attention_drops_without_step_parameters(const operands *o)
+{
+    return tuff_attention(o->graph, o->q, o->q, o->q,
+                          &(tuff_attention_info){.num_attention_heads = 2, .dropout = 0.1F});
+}
+
+static tuff_tensor attention_drops_all(const operands *o)
+{
+    return tuff_attention(o->graph, o->q, o->q, o->q,
+                          &(tuff_attention_info){.num_attention_heads = 2, .dropout = 1, .step_parameters = o->step});
+}
+
+static void numbers_out_of_range_are_no_mismatch_of_shapes(void **state)
+{
+    (void)state;
+    static const refusal refusals[] = {
+        {dropout_of_all, TUFF_ERROR_INVALID_ARGUMENT, "dropout: p is 1, wanted 0 <= p < 1"},
+        {dropout_without_step_parameters, TUFF_ERROR_INVALID_ARGUMENT, "dropout: input 1 is none"},
+        {smoothing_beyond_one, TUFF_ERROR_INVALID_ARGUMENT, "cross_entropy: label_smoothing is 2, wanted 0 to 1"},
+        {norm_of_negative_eps, TUFF_ERROR_INVALID_ARGUMENT, "layer_norm: eps is -1, wanted at least 0"},
+        {product_with_no_activation, TUFF_ERROR_INVALID_ARGUMENT, "matmul: activation 50, wanted 0 to 5"},
+        {activation_of_no_value, TUFF_ERROR_INVALID_ARGUMENT, "activate: 50 is no activation"},
+        {attention_of_no_heads, TUFF_ERROR_INVALID_ARGUMENT, "attention: num_attention_heads is 0"},
+        {attention_drops_without_step_parameters, TUFF_ERROR_INVALID_ARGUMENT, "dropout is 0.1 without step param"},
+        {attention_drops_all, TUFF_ERROR_INVALID_ARGUMENT, "dropout is 1, wanted 0 <= dropout < 1"},
+    };
+    check_operators(refusals, sizeof refusals / sizeof refusals[0]);
+}
+
+static void adamw_takes_the_settings_that_the_trainer_takes(void **state)
+{
+    (void)state;
+    static const struct {
+        tuff_adamw_info info;
+        const char *words;
+    } cases[] = {
+        {{.beta1 = 2}, "adamw: beta1 is 2, wanted 0 <= beta1 < 1"},
+        {{.beta1 = NAN}, "adamw: beta1 is"},
+        {{.beta2 = 1}, "adamw: beta2 is 1, wanted 0 <= beta2 < 1"},
+        {{.eps = -1}, "adamw: eps is -1, wanted 0 to 1e6"},
+        {{.weight_decay = -0.5F}, "adamw: weight_decay is -0.5, wanted 0 to 1e6"},
+        {{.max_grad_norm = -1}, "adamw: max_grad_norm is -1, wanted at least 0"},
+        {{.max_grad_norm = 1}, "adamw: max_grad_norm is 1, but there is no norm"},
+        {{.decay_count = 5}, "adamw: decay_count is 5 of 4 elements"},
+        {{.decay_count = -1}, "adamw: decay_count is -1 of 4 elements"},
+        {{.beta1 = 0}, "adamw: step_parameters is none"},
+    };
+    const size_t count = sizeof cases / sizeof cases[0];
+    for (size_t i = 0; i < count; i++) {
+        tuff_graph *graph = new_graph();
+        const tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(4));
+        tuff_adamw_info info = cases[i].info;
+        if (i + 1 < count)
+            info.step_parameters = tuff_graph_step_parameters(graph);
+        assert_int_equal(tuff_adamw(graph, x, x, x, x, &info).id, 0);
+        check_refusal(tuff_graph_compile(graph, &x, 1), TUFF_ERROR_INVALID_ARGUMENT, cases[i].words);
+        tuff_graph_destroy(graph);
+    }
 }
 
 /* -- objects ------------------------------------------------------------------------------------------------------ */
@@ -211,6 +307,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operators_without_their_pointers_are_refused),
+        cmocka_unit_test(numbers_out_of_range_are_no_mismatch_of_shapes),
+        cmocka_unit_test(adamw_takes_the_settings_that_the_trainer_takes),
         cmocka_unit_test(graphs_and_buffers_without_their_pointers_are_refused),
         cmocka_unit_test(models_and_pipelines_without_their_pointers_are_refused),
         cmocka_unit_test(dtypes_are_those_of_the_enum),

@@ -65,7 +65,9 @@ static tuff_status check_heads(const tuff_op_call *call, uint32_t input)
     TUFF_TRY(tuff__check_dtype(call, input, TUFF_F32));
     if (x->rank != 3)
         return tuff__fail_shape(call, "input %u is %s, wanted rank 3", input, tuff__shape_text(x, text));
-    if (params->num_attention_heads == 0 || x->dims[2] % params->num_attention_heads)
+    if (params->num_attention_heads == 0)
+        return tuff__fail_value(call, "num_attention_heads is 0, wanted at least 1");
+    if (x->dims[2] % params->num_attention_heads)
         return tuff__fail_shape(call, "input %u is %s, which %u heads do not divide", input, tuff__shape_text(x, text),
                                 params->num_attention_heads);
     if (x->dims[2] / params->num_attention_heads > TUFF__ATTENTION_MAX_HEAD_SIZE)
@@ -111,9 +113,9 @@ static tuff_status check_mask(const tuff_op_call *call)
                                     (long long)batch);
     }
     if (!(params->dropout >= 0 && params->dropout < 1))
-        return tuff__fail_shape(call, "dropout is %g, wanted 0 <= dropout < 1", (double)params->dropout);
+        return tuff__fail_value(call, "dropout is %g, wanted 0 <= dropout < 1", (double)params->dropout);
     if (params->dropout > 0 && !tuff__call_has(call, step))
-        return tuff__fail_shape(call, "dropout is %g without step parameters", (double)params->dropout);
+        return tuff__fail_value(call, "dropout is %g without step parameters", (double)params->dropout);
     if (tuff__call_has(call, step)) {
         TUFF_TRY(tuff__check_dtype(call, step, TUFF_I32));
         if (tuff_shape_count(&call->inputs[step].shape) * 4 != (int64_t)sizeof(tuff_step_parameters))

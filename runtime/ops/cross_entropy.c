@@ -41,7 +41,7 @@ static tuff_status check_logits(const tuff_op_call *call)
                                 tuff__shape_text(logits, logits_text), tuff__shape_text(labels, labels_text));
     }
     if (!(smoothing >= 0.0F && smoothing <= 1.0F))
-        return tuff__fail_shape(call, "label_smoothing is %g, wanted 0 to 1", (double)smoothing);
+        return tuff__fail_value(call, "label_smoothing is %g, wanted 0 to 1", (double)smoothing);
     return TUFF_SUCCESS;
 }
 

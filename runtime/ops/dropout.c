@@ -23,7 +23,7 @@ static tuff_status dropout_infer(tuff_op_call *call)
     if (tuff_shape_count(&call->inputs[STEP_PARAMETERS].shape) * 4 != sizeof(tuff_step_parameters))
         return tuff__fail_shape(call, "input 1 is not the graph's step parameters");
     if (!(p >= 0.0F && p < 1.0F))
-        return tuff__fail_shape(call, "p is %g, wanted 0 <= p < 1", (double)p);
+        return tuff__fail_value(call, "p is %g, wanted 0 <= p < 1", (double)p);
     tuff__output_like(call, 0, X);
     return TUFF_SUCCESS;
 }

@@ -50,7 +50,7 @@ static tuff_status layer_norm_infer(tuff_op_call *call)
     if (shape.rank == 0)
         return tuff__fail_shape(call, "x is a scalar, wanted a last dimension to normalise");
     if (!(eps >= 0.0F))
-        return tuff__fail_shape(call, "eps is %g, wanted at least 0", (double)eps);
+        return tuff__fail_value(call, "eps is %g, wanted at least 0", (double)eps);
     TUFF_TRY(check_shape(call, WEIGHT, vector_shape(tuff__shape_columns(&shape))));
     TUFF_TRY(check_shape(call, BIAS, vector_shape(tuff__shape_columns(&shape))));
     tuff__output_like(call, 0, X);

@@ -83,7 +83,7 @@ static tuff_status infer(tuff_op_call *call)
     if (params->transpose_a && params->transpose_b)
         return tuff__fail_shape(call, "a is %s and b is %s, both transposed, wanted at most one", a_text, b_text);
     if ((unsigned)params->activation > TUFF_ACTIVATION_RELU)
-        return tuff__fail_shape(call, "activation %d, wanted 0 to %d", (int)params->activation, TUFF_ACTIVATION_RELU);
+        return tuff__fail_value(call, "activation %d, wanted 0 to %d", (int)params->activation, TUFF_ACTIVATION_RELU);
     const int64_t a_depth = a->dims[params->transpose_a ? a->rank - 2 : a->rank - 1];
     const int64_t b_depth = b->dims[params->transpose_b ? b->rank - 1 : b->rank - 2];
     if (a_depth != b_depth)

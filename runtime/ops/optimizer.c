@@ -155,10 +155,35 @@ tuff_tensor tuff_norm(tuff_graph *graph, tuff_tensor x)
 
 enum { PARAM = 0, GRADIENT = 1, M = 2, V = 3, NORM = 4, STEP = 5 };
 
+/* `wanted` says in words what the caller has found out. */
+static tuff_status check_number(const tuff_op_call *call, bool right, const char *name, float value, const char *wanted)
+{
+    return right ? TUFF_SUCCESS : tuff__fail_value(call, "%s is %g, wanted %s", name, (double)value, wanted);
+}
+
+/* The trainer's limits. NaN is in none of them. */
+static tuff_status check_settings(const tuff_op_call *call)
+{
+    const tuff__adamw_params *p = call->params;
+    const int64_t count = tuff_shape_count(&call->inputs[PARAM].shape);
+    TUFF_TRY(check_number(call, p->beta1 >= 0 && p->beta1 < 1, "beta1", p->beta1, "0 <= beta1 < 1"));
+    TUFF_TRY(check_number(call, p->beta2 >= 0 && p->beta2 < 1, "beta2", p->beta2, "0 <= beta2 < 1"));
+    TUFF_TRY(check_number(call, p->eps >= 0 && p->eps <= 1e6F, "eps", p->eps, "0 to 1e6"));
+    TUFF_TRY(check_number(call, p->weight_decay >= 0 && p->weight_decay <= 1e6F, "weight_decay", p->weight_decay,
+                          "0 to 1e6"));
+    TUFF_TRY(check_number(call, p->max_grad_norm >= 0, "max_grad_norm", p->max_grad_norm, "at least 0"));
+    if (p->max_grad_norm > 0 && !tuff__call_has(call, NORM))
+        return tuff__fail_value(call, "max_grad_norm is %g, but there is no norm", (double)p->max_grad_norm);
+    if (p->decay_count < 0 || p->decay_count > count)
+        return tuff__fail_value(call, "decay_count is %lld of %lld elements", (long long)p->decay_count,
+                                (long long)count);
+    if (!tuff__call_has(call, STEP))
+        return tuff__fail_value(call, "step_parameters is none, wanted the graph's");
+    return TUFF_SUCCESS;
+}
+
 static tuff_status adamw_infer(tuff_op_call *call)
 {
-    const tuff__adamw_params *params = call->params;
-    const int64_t count = tuff_shape_count(&call->inputs[PARAM].shape);
     for (uint32_t i = PARAM; i <= V; i++) {
         char found[TUFF__SHAPE_TEXT], wanted[TUFF__SHAPE_TEXT];
         TUFF_TRY(tuff__check_dtype(call, i, TUFF_F32));
@@ -167,17 +192,13 @@ static tuff_status adamw_infer(tuff_op_call *call)
                                     tuff__shape_text(&call->inputs[i].shape, found),
                                     tuff__shape_text(&call->inputs[PARAM].shape, wanted));
     }
-    if (!tuff__call_has(call, STEP) || call->inputs[STEP].dtype != TUFF_I32 ||
+    TUFF_TRY(check_settings(call));
+    if (call->inputs[STEP].dtype != TUFF_I32 ||
         tuff_shape_count(&call->inputs[STEP].shape) * 4 != sizeof(tuff_step_parameters))
         return tuff__fail_shape(call, "input 5 is not the graph's step parameters");
-    if (params->max_grad_norm > 0.0F && !tuff__call_has(call, NORM))
-        return tuff__fail_shape(call, "max_grad_norm is %g, but there is no norm", (double)params->max_grad_norm);
     if (tuff__call_has(call, NORM) &&
         (call->inputs[NORM].dtype != TUFF_F32 || tuff_shape_count(&call->inputs[NORM].shape) != 1))
         return tuff__fail_shape(call, "the norm is not f32 [1]");
-    if (params->decay_count < 0 || params->decay_count > count)
-        return tuff__fail_shape(call, "decay_count is %lld of %lld elements", (long long)params->decay_count,
-                                (long long)count);
     tuff__output_like(call, 0, PARAM);
     tuff__output_like(call, 1, M);
     tuff__output_like(call, 2, V);
