@@ -155,6 +155,27 @@ static tuff_tensor attention_drops_all(const operands *o)
                           &(tuff_attention_info){.num_attention_heads = 2, .dropout = 1, .step_parameters = o->step});
 }
 
+static tuff_tensor slice_from_far(const operands *o)
+{
+    return tuff_slice(o->graph, o->x, 0, INT64_MAX, 2);
+}
+
+static tuff_tensor slice_of_far_too_much(const operands *o)
+{
+    return tuff_slice(o->graph, o->x, 0, 1, INT64_MAX);
+}
+
+static void slices_beyond_the_numbers_are_told(void **state)
+{
+    (void)state;
+    static const refusal refusals[] = {
+        {slice_from_far, TUFF_ERROR_SHAPE_MISMATCH,
+         "slice: start is 9223372036854775807 and length 2, wanted a part of the 4 indices of dimension 0"},
+        {slice_of_far_too_much, TUFF_ERROR_SHAPE_MISMATCH, "start is 1 and length 9223372036854775807, wanted a part"},
+    };
+    check_operators(refusals, sizeof refusals / sizeof refusals[0]);
+}
+
 static void numbers_out_of_range_are_no_mismatch_of_shapes(void **state)
 {
     (void)state;
@@ -309,6 +330,7 @@ int main(void)
         cmocka_unit_test(operators_without_their_pointers_are_refused),
         cmocka_unit_test(numbers_out_of_range_are_no_mismatch_of_shapes),
         cmocka_unit_test(adamw_takes_the_settings_that_the_trainer_takes),
+        cmocka_unit_test(slices_beyond_the_numbers_are_told),
         cmocka_unit_test(graphs_and_buffers_without_their_pointers_are_refused),
         cmocka_unit_test(models_and_pipelines_without_their_pointers_are_refused),
         cmocka_unit_test(dtypes_are_those_of_the_enum),

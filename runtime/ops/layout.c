@@ -423,9 +423,9 @@ static tuff_status slice_infer(tuff_op_call *call)
     TUFF_TRY(check_words(call));
     TUFF_TRY(check_dim(call, params->dim, &shape));
     if (params->start < 0 || params->length < 1 || params->start > shape.dims[params->dim] - params->length)
-        return tuff__fail_shape(call, "indices %lld to %lld of dimension %u, which has %lld", (long long)params->start,
-                                (long long)params->start + (long long)params->length - 1, params->dim,
-                                (long long)shape.dims[params->dim]);
+        return tuff__fail_shape(
+            call, "start is %lld and length %lld, wanted a part of the %lld indices of dimension %u",
+            (long long)params->start, (long long)params->length, (long long)shape.dims[params->dim], params->dim);
     shape.dims[params->dim] = params->length;
     tuff__output_set(call, 0, call->inputs[0].dtype, shape);
     return TUFF_SUCCESS;
