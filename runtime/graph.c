@@ -89,6 +89,8 @@ static uint32_t add_value(tuff_graph *graph, tuff__value value)
     const uint32_t id = (uint32_t)graph->value_count++;
     if (!value.root)
         value.root = id;
+    for (uint32_t i = value.shape.rank; i < TUFF_MAX_RANK; i++)
+        value.shape.dims[i] = 0; /* whatever the caller left there */
     graph->values[id] = value;
     return id;
 }

@@ -64,6 +64,20 @@ static void first_error_sticks(void **state)
     tuff_graph_destroy(graph);
 }
 
+static void a_shape_is_zero_beyond_its_rank(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    const tuff_shape untidy = {.rank = 2, .dims = {2, 3, -7, 99}};
+    const tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, untidy);
+    const tuff_tensor tensors[] = {x, tuff_gelu(graph, x), tuff_reshape(graph, x, untidy), tuff_full(graph, untidy, 1)};
+    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++) {
+        const tuff_shape shape = tuff_tensor_shape(graph, tensors[i]), wanted = TUFF_SHAPE(2, 3);
+        assert_memory_equal(&shape.dims, &wanted.dims, sizeof wanted.dims);
+    }
+    tuff_graph_destroy(graph);
+}
+
 /* One row an operator that runs, with its cost; views run nothing. */
 static void a_profile_has_a_row_an_operator(void **state)
 {
@@ -442,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_kernel_variant_is_one_that_exists),
         cmocka_unit_test(first_error_sticks),
+        cmocka_unit_test(a_shape_is_zero_beyond_its_rank),
         cmocka_unit_test(a_profile_has_a_row_an_operator),
         cmocka_unit_test(scopes_nest_and_names_may_hold_dots),
         cmocka_unit_test(epilogues_are_fused_where_nobody_else_looks),
