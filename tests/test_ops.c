@@ -487,6 +487,10 @@ int main(int argc, char **argv)
                (unsigned long long)uncut_dispatches);
         failed++;
     }
+    if (argc > 1 && passed + failed + skipped == 0) {
+        printf("FAILED: no operator has that name\n");
+        failed++;
+    }
     if (validation_errors) {
         printf("FAILED: %llu errors were logged\n", (unsigned long long)validation_errors);
         failed++;
