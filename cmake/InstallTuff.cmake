@@ -44,6 +44,14 @@ foreach(kind LIBDIR INCLUDEDIR)
     set(TUFF_PC_${kind} ${CMAKE_INSTALL_${kind}})
   endif()
 endforeach()
+# What libtuff.a needs is no "Requires.private", which would ask the shared library's users for files of cJSON and utf8proc.
+set(TUFF_PC_PRIVATE "")
+foreach(library ${TUFF_cJSON_LIBRARY} ${TUFF_utf8proc_LIBRARY})
+  cmake_path(GET library PARENT_PATH folder)
+  if(NOT folder IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)
+    string(APPEND TUFF_PC_PRIVATE "-L${folder} ")
+  endif()
+endforeach()
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/tuff.pc @ONLY CONTENT
 "prefix=@TUFF_PC_PREFIX@
 libdir=@TUFF_PC_LIBDIR@
@@ -52,9 +60,8 @@ includedir=@TUFF_PC_INCLUDEDIR@
 Name: tuff
 Description: @PROJECT_DESCRIPTION@
 Version: @PROJECT_VERSION@
-Requires.private: libcjson libutf8proc
 Libs: -L\${libdir} -ltuff
-Libs.private: -lm -lpthread -ldl
+Libs.private: @TUFF_PC_PRIVATE@-lcjson -lutf8proc -lm -lpthread -ldl
 Cflags: -I\${includedir}
 ")
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/tuff.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

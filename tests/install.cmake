@@ -18,12 +18,13 @@ file(GLOB_RECURSE pc ${work}/prefix/tuff.pc)
 file(GLOB_RECURSE archive ${work}/prefix/libtuff.a)
 cmake_path(GET archive PARENT_PATH libraries)
 cmake_path(GET pc PARENT_PATH pc_folder)
-set(ENV{PKG_CONFIG_PATH} ${pc_folder})
+set(ENV{PKG_CONFIG_LIBDIR} ${pc_folder}) # and no other: tuff.pc must do without those of what tuff is built from
+set(ENV{PKG_CONFIG_PATH} "")
 set(ENV{LD_LIBRARY_PATH} ${libraries})
 run(${CMAKE_COMMAND} -S ${SOURCE}/install -B ${work}/build -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${work}/prefix
     -DCMAKE_C_COMPILER=${COMPILER})
 run(${CMAKE_COMMAND} --build ${work}/build)
-foreach(program shared by_pkg_config static)
+foreach(program shared by_pkg_config static static_by_pkg_config)
   run(${work}/build/${program})
 endforeach()
 

@@ -34,6 +34,10 @@ int main(void)
     if (vkEnumerateInstanceVersion(&version) != VK_SUCCESS || version < VK_API_VERSION_1_0)
         return 2;
 #endif
+    /* Takes all that reads JSON and Unicode out of libtuff.a. */
+    tuff_tokenizer *tokenizer = NULL;
+    if (tuff_tokenizer_load("no such folder", &tokenizer) != TUFF_ERROR_IO)
+        return 3;
     tuff_status status = tuff_device_create(NULL, &device);
     if (status == TUFF_SUCCESS)
         status = run(device, y);
