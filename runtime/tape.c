@@ -55,6 +55,12 @@ static tuff__gradient describe(const tape *t, const tuff__node *node)
     return g;
 }
 
+/* Where the node was recorded, for a sentence. */
+static const char *place_of(const tuff__node *node)
+{
+    return node->label[0] ? node->label : "at the top level";
+}
+
 /* What the gradient of a node reads must be what the node has read or written: a write into a caller's buffer in
  * between has changed it, and the gradient would be taken at another point. */
 static void check_unchanged(tape *t, size_t index, size_t first_new)
@@ -65,11 +71,11 @@ static void check_unchanged(tape *t, size_t index, size_t first_new)
             const uint32_t id = graph->nodes[n].inputs[i];
             if (!id || id >= t->value_count || !tuff__graph_changes(graph, index + 1, t->node_count - 1, id))
                 continue;
-            tuff__graph_set_error(graph,
-                                  tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
-                                             "%s (%s): its gradient needs a tensor that was overwritten since, in "
-                                             "a buffer that a later result is bound to",
-                                             tuff__op_desc(graph->nodes[index].op)->name, graph->nodes[index].label));
+            tuff__graph_set_error(
+                graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT,
+                                  "%s (%s): its gradient needs a tensor that was overwritten since, in "
+                                  "a buffer that a later result is bound to",
+                                  tuff__op_desc(graph->nodes[index].op)->name, place_of(&graph->nodes[index])));
             return;
         }
 }
@@ -87,8 +93,8 @@ static void differentiate(tape *t, size_t index)
         return;
     const tuff_op_desc *op = tuff__op_desc(node.op);
     if (!op->backward) {
-        tuff__graph_set_error(
-            t->graph, tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s (%s): has no gradient", op->name, node.label));
+        tuff__graph_set_error(t->graph, tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s (%s): has no gradient", op->name,
+                                                   place_of(&node)));
         return;
     }
     const size_t first_new = t->graph->node_count;

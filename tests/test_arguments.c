@@ -165,6 +165,22 @@ static tuff_tensor slice_of_far_too_much(const operands *o)
     return tuff_slice(o->graph, o->x, 0, 1, INT64_MAX);
 }
 
+static tuff_tensor gradient_of_a_norm(const operands *o)
+{
+    tuff_tensor gradient;
+    tuff_graph_backward(o->graph, tuff_norm(o->graph, o->x), &o->x, 1, &gradient);
+    return gradient;
+}
+
+static void an_operator_without_gradient_is_named_and_placed(void **state)
+{
+    (void)state;
+    static const refusal refusals[] = {
+        {gradient_of_a_norm, TUFF_ERROR_FEATURE_NOT_PRESENT, "norm (at the top level): has no gradient"},
+    };
+    check_operators(refusals, 1);
+}
+
 static void slices_beyond_the_numbers_are_told(void **state)
 {
     (void)state;
@@ -330,6 +346,7 @@ int main(void)
         cmocka_unit_test(operators_without_their_pointers_are_refused),
         cmocka_unit_test(numbers_out_of_range_are_no_mismatch_of_shapes),
         cmocka_unit_test(adamw_takes_the_settings_that_the_trainer_takes),
+        cmocka_unit_test(an_operator_without_gradient_is_named_and_placed),
         cmocka_unit_test(slices_beyond_the_numbers_are_told),
         cmocka_unit_test(graphs_and_buffers_without_their_pointers_are_refused),
         cmocka_unit_test(models_and_pipelines_without_their_pointers_are_refused),
