@@ -80,6 +80,16 @@ tuff_dtype tuff_tensor_dtype(const tuff_graph *graph, tuff_tensor tensor)
     return value ? value->dtype : TUFF_F32;
 }
 
+/* Whether `what` still comes in time: after an error nothing is recorded, and a compiled program takes in nothing more.
+ */
+static bool may_record(tuff_graph *graph, const char *what)
+{
+    if (graph->compiling)
+        tuff__graph_set_error(
+            graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: '%s' is recorded after it was compiled", what));
+    return graph->error == TUFF_SUCCESS;
+}
+
 /* Returns the new value's id, 0 when memory is out. */
 static uint32_t add_value(tuff_graph *graph, tuff__value value)
 {
@@ -110,7 +120,7 @@ static tuff_status check_named(const char *name, const tuff__value *value)
 static tuff_tensor add_named(tuff_graph *graph, const char *name, tuff__value value)
 {
     name = name ? name : "";
-    if (!graph->error)
+    if (may_record(graph, name))
         tuff__graph_set_error(graph, check_named(name, &value));
     if (graph->error)
         return (tuff_tensor){0};
@@ -160,6 +170,8 @@ tuff_tensor tuff_graph_external(tuff_graph *graph, const char *name, tuff_dtype 
 tuff_tensor tuff_graph_bind(tuff_graph *graph, tuff_tensor tensor, tuff_buffer *buffer, uint64_t offset)
 {
     const tuff__value *value = tuff__graph_value(graph, tensor);
+    if (!may_record(graph, "bind"))
+        return (tuff_tensor){0};
     if (!value)
         tuff__graph_set_error(graph, tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: the tensor to bind is none"));
     if (!value || !check_range(graph, "bound tensor", buffer, offset, tuff__value_size(value)))
@@ -285,6 +297,8 @@ tuff_tensor tuff__graph_add(tuff_graph *graph, tuff__op_id op, const void *param
     tuff__node node = {.op = op, .input_count = input_count};
     if (out_outputs)
         memset(out_outputs, 0, sizeof *out_outputs * desc->output_count);
+    if (!may_record(graph, desc->name))
+        return (tuff_tensor){0};
     for (uint32_t i = 0; i < input_count; i++) {
         node.inputs[i] = inputs[i].id;
         if (inputs[i].id >= graph->value_count || (i < required && !inputs[i].id))
@@ -433,6 +447,8 @@ tuff_status tuff__graph_replay(tuff_graph *graph)
 
 tuff_status tuff_graph_run(tuff_graph *graph)
 {
+    if (graph->error)
+        return tuff__fail(graph->error, "%s", graph->error_text);
     if (!graph->compiled)
         return tuff__fail(TUFF_ERROR_INVALID_ARGUMENT, "graph: not compiled yet");
     return graph->device->checks && !graph->is_proof ? tuff__walk_check(graph) : tuff__graph_replay(graph);

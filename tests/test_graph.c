@@ -355,6 +355,37 @@ static void a_graph_is_compiled_once(void **state)
     tuff_graph_destroy(graph);
 }
 
+/* A program cannot take in more: what comes too late ends the next run, and is no tensor. */
+static void nothing_is_recorded_after_compiling(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"'scale' is recorded after", "'late' is recorded after",
+                                        "'bind' is recorded after", "'full' is recorded after"};
+    tuff_buffer *buffer = NULL;
+    assert_int_equal(tuff_buffer_create(device, 256, &buffer), TUFF_SUCCESS);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        tuff_graph *graph = new_graph();
+        const tuff_tensor x = tuff_graph_input(graph, "x", TUFF_F32, TUFF_SHAPE(1)), y = tuff_gelu(graph, x);
+        assert_int_equal(tuff_graph_compile(graph, &y, 1), TUFF_SUCCESS);
+        assert_int_equal(tuff_graph_run(graph), TUFF_SUCCESS);
+        tuff_tensor late = {0};
+        if (i == 0)
+            late = tuff_scale(graph, y, 2);
+        if (i == 1)
+            late = tuff_graph_input(graph, "late", TUFF_F32, TUFF_SHAPE(1));
+        if (i == 2)
+            late = tuff_graph_bind(graph, y, buffer, 0);
+        if (i == 3)
+            tuff_graph_backward(graph, y, &x, 1, &late);
+        assert_int_equal(late.id, 0);
+        assert_int_equal(tuff_graph_run(graph), TUFF_ERROR_INVALID_ARGUMENT);
+        if (!strstr(tuff_last_error(), words[i]))
+            fail_msg("'%s' does not say '%s'", tuff_last_error(), words[i]);
+        tuff_graph_destroy(graph);
+    }
+    tuff_buffer_destroy(buffer);
+}
+
 /* -- planning ----------------------------------------------------------------------------------------------------- */
 
 enum { LAYERS = 6 };
@@ -467,6 +498,7 @@ int main(void)
         cmocka_unit_test(a_gradient_of_what_was_overwritten_is_refused),
         cmocka_unit_test(none_is_refused_where_it_is_named),
         cmocka_unit_test(a_graph_is_compiled_once),
+        cmocka_unit_test(nothing_is_recorded_after_compiling),
         cmocka_unit_test(living_values_share_no_memory),
         cmocka_unit_test(every_call_follows_what_it_waits_for),
         cmocka_unit_test(little_more_is_planned_than_is_alive),

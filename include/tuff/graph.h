@@ -2,7 +2,8 @@
  * graph.h: record operators once, compile for a device, replay.
  *
  * Building is sticky: a failed operator returns the tensor with id 0, operators fed with it return 0 too, and
- * tuff_graph_compile reports the first failure. Model code therefore reads like the equation.
+ * tuff_graph_compile reports the first failure. Model code therefore reads like the equation. What is recorded after
+ * compiling fails in the same way, and the next run reports it.
  *
  * Tensors are row-major and contiguous, of rank 0 to 4. Letters: B batch, T sequence, C hidden, H heads, D head size,
  * V vocabulary, N rows.
