@@ -82,24 +82,6 @@ static tuff_status list_open(device_list *list, bool validation)
     return TUFF_SUCCESS;
 }
 
-tuff_status tuff_device_list(tuff_device_properties **out_devices, size_t *out_count, char out_vulkan_problem[256])
-{
-    device_list list;
-    *out_devices = NULL;
-    *out_count = 0;
-    TUFF_TRY(list_open(&list, false));
-    if (out_vulkan_problem)
-        memcpy(out_vulkan_problem, list.problem, sizeof list.problem);
-    *out_devices = list.devices;
-    *out_count = list.count;
-    list.devices = NULL;
-    list_close(&list);
-    for (size_t i = 0; i < *out_count; i++)
-        if ((*out_devices)[i].backend == TUFF_BACKEND_CPU)
-            tuff__cpu_name_library(&(*out_devices)[i]);
-    return TUFF_SUCCESS;
-}
-
 /* -- the choice --------------------------------------------------------------------------------------------------- */
 
 /* tolower is the locale's: in Turkish the small I is none. */
@@ -142,6 +124,43 @@ static bool answers_to(const tuff_device_properties *device, const char *name)
     if (!strcmp(name, "cpu") || !strcmp(name, "reference"))
         return !strcmp(name, device->name);
     return contains(device->name, name) || (device->backend == TUFF_BACKEND_VULKAN && contains(device->driver, name));
+}
+
+/* TUFF_DEVICE names what NULL takes: that one is marked, or none. */
+static void mark_named(device_list *list, const char *name)
+{
+    tuff_device_properties *named = NULL;
+    for (size_t i = 0; i < list->count && !named; i++)
+        if (answers_to(&list->devices[i], name))
+            named = &list->devices[i];
+    for (size_t i = 0; i < list->count; i++) {
+        tuff_device_properties *device = &list->devices[i];
+        const bool taken = device == named && device->usable;
+        if (taken || device->is_default)
+            snprintf(device->reason, sizeof device->reason, "%s: TUFF_DEVICE is '%.200s'",
+                     taken ? "taken by default" : "left out", name);
+        device->is_default = taken;
+    }
+}
+
+tuff_status tuff_device_list(tuff_device_properties **out_devices, size_t *out_count, char out_vulkan_problem[256])
+{
+    device_list list;
+    *out_devices = NULL;
+    *out_count = 0;
+    TUFF_TRY(list_open(&list, false));
+    if (tuff__env()->device)
+        mark_named(&list, tuff__env()->device);
+    if (out_vulkan_problem)
+        memcpy(out_vulkan_problem, list.problem, sizeof list.problem);
+    *out_devices = list.devices;
+    *out_count = list.count;
+    list.devices = NULL;
+    list_close(&list);
+    for (size_t i = 0; i < *out_count; i++)
+        if ((*out_devices)[i].backend == TUFF_BACKEND_CPU)
+            tuff__cpu_name_library(&(*out_devices)[i]);
+    return TUFF_SUCCESS;
 }
 
 static tuff_status no_such_device(const char *name, const device_list *list)

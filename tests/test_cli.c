@@ -762,6 +762,11 @@ static void test_devices(void **state)
     assert_int_equal(run_after(NO_VULKAN, "run text-classification " MODEL " hello"), 0); /* the CPU device serves */
     assert_int_equal(run_after(NO_VULKAN, "devices"), 0);
     assert_non_null(strstr(said, "no Vulkan device: "));
+    assert_int_equal(run_after("TUFF_DEVICE=reference", "devices"), 0);
+    assert_non_null(strstr(said, "* reference"));
+    assert_non_null(strstr(said, "left out: TUFF_DEVICE is 'reference'"));
+    assert_int_equal(run_after("TUFF_DEVICE=nonsense", "devices"), 0);
+    assert_non_null(strstr(said, "TUFF_DEVICE=nonsense names no device here"));
 }
 
 /* Processes that start together on a device new to them take the same kernels, which one of them proves for all. */

@@ -86,11 +86,14 @@ static void print_list(const tuff_device_properties *devices, size_t count, cons
         print_device(&devices[i]);
     if (problem[0])
         printf("\nno Vulkan device: %s\n", problem);
-    if (tuff__env()->device)
-        printf("\n* is what tuff would use when --device is not given, were it not for TUFF_DEVICE=%s.\n",
-               tuff__env()->device);
-    else
+    bool marked = false;
+    for (size_t i = 0; i < count; i++)
+        marked = marked || devices[i].is_default;
+    if (marked)
         puts("\n* is what tuff uses when --device is not given.");
+    else
+        printf("\nTUFF_DEVICE=%s names no device here that tuff could use when --device is not given.\n",
+               tuff__env()->device);
 }
 
 /* -- json --------------------------------------------------------------------------------------------------------- */
