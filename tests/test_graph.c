@@ -342,6 +342,22 @@ static void what_nobody_reads_has_no_memory(void **state)
     tuff_graph_destroy(graph);
 }
 
+static void an_output_is_zeros_before_the_first_run(void **state)
+{
+    (void)state;
+    tuff_graph *graph = new_graph();
+    float got[4] = {9, 9, 9, 9};
+    const tuff_tensor y = tuff_full(graph, TUFF_SHAPE(4), 3);
+    assert_int_equal(tuff_graph_compile(graph, &y, 1), TUFF_SUCCESS);
+    for (int run = 0; run < 2; run++) {
+        assert_int_equal(tuff_graph_read(graph, y, got, sizeof got), TUFF_SUCCESS);
+        for (int i = 0; i < 4; i++)
+            assert_true(got[i] == (run ? 3.0F : 0.0F));
+        assert_int_equal(tuff_graph_run(graph), TUFF_SUCCESS);
+    }
+    tuff_graph_destroy(graph);
+}
+
 static void a_graph_is_compiled_once(void **state)
 {
     (void)state;
@@ -497,6 +513,7 @@ int main(void)
         cmocka_unit_test(graphs_take_turns_in_shared_memory),
         cmocka_unit_test(a_gradient_of_what_was_overwritten_is_refused),
         cmocka_unit_test(none_is_refused_where_it_is_named),
+        cmocka_unit_test(an_output_is_zeros_before_the_first_run),
         cmocka_unit_test(a_graph_is_compiled_once),
         cmocka_unit_test(nothing_is_recorded_after_compiling),
         cmocka_unit_test(living_values_share_no_memory),

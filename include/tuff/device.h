@@ -84,7 +84,8 @@ TUFF_API tuff_status tuff_device_list(tuff_device_properties **out_devices, size
 /* Frees what the library allocated for the caller and says so; accepts NULL. */
 TUFF_API void tuff_free(void *block);
 
-/* Memory on the device, cleared to zero. Errors: OUT_OF_DEVICE_MEMORY, saying how much was wanted and is there. */
+/* Memory on the device, cleared to zero. `device` must outlive it. Errors: OUT_OF_DEVICE_MEMORY, saying how much was
+ * wanted and is there. */
 TUFF_API tuff_status tuff_buffer_create(tuff_device *device, uint64_t size, tuff_buffer **out_buffer);
 TUFF_API void tuff_buffer_destroy(tuff_buffer *buffer);
 /* Copies between host and device, finished on return. */

@@ -45,13 +45,13 @@ TUFF_API void tuff_graph_destroy(tuff_graph *graph);
 
 /* Written by the host before a run, with tuff_graph_write; keeps its content between runs. */
 TUFF_API tuff_tensor tuff_graph_input(tuff_graph *graph, const char *name, tuff_dtype dtype, tuff_shape shape);
-/* Lives in `buffer` (borrowed) from byte `offset`, a multiple of 256. */
+/* Lives in `buffer` (borrowed, and must outlive the graph) from byte `offset`, a multiple of 256. */
 TUFF_API tuff_tensor tuff_graph_external(tuff_graph *graph, const char *name, tuff_dtype dtype, tuff_shape shape,
                                          tuff_buffer *buffer, uint64_t offset);
-/* Makes the operator that produces `tensor` write it into `buffer` (borrowed) from byte `offset`, a multiple of 256.
- * Where that is not possible a copy is appended: where the tensor lives elsewhere already, or its operator, or one that
- * reads it, uses that memory. Operators recorded after the one that writes read the new content through every tensor
- * there. Returns the tensor that lives there. */
+/* Makes the operator that produces `tensor` write it into `buffer` (borrowed, and must outlive the graph) from byte
+ * `offset`, a multiple of 256. Where that is not possible a copy is appended: where the tensor lives elsewhere already,
+ * or its operator, or one that reads it, uses that memory. Operators recorded after the one that writes read the new
+ * content through every tensor there. Returns the tensor that lives there. */
 TUFF_API tuff_tensor tuff_graph_bind(tuff_graph *graph, tuff_tensor tensor, tuff_buffer *buffer, uint64_t offset);
 
 /* Names the operators that follow, for verification and dumps: "bert.encoder.layer.0". Scopes nest with '.'. */
@@ -71,7 +71,8 @@ TUFF_API int64_t tuff_shape_count(const tuff_shape *shape); /* elements; 1 for r
 /* -- gradients ---------------------------------------------------------------------------------------------------- */
 
 /* Appends the backward graph of the scalar `loss` [1]; out_gradients[i] has wrt[i]'s shape (zeros where the loss does
- * not depend on it). */
+ * not depend on it). No gradient flows through integers: ids, labels, argmax. norm, adamw and the operators that
+ * gradients are made of have none, and are FEATURE_NOT_PRESENT, by name, where the loss depends on wrt through one. */
 TUFF_API void tuff_graph_backward(tuff_graph *graph, tuff_tensor loss, const tuff_tensor *wrt, size_t count,
                                   tuff_tensor *out_gradients);
 
@@ -88,6 +89,8 @@ TUFF_API tuff_status tuff_graph_write(tuff_graph *graph, tuff_tensor input, cons
  * times as long as planned: that cuts the work into smaller submits, once, and may report OUT_OF_HOST_MEMORY; it can be
  * run again. */
 TUFF_API tuff_status tuff_graph_run(tuff_graph *graph);
+/* `size` as for tuff_graph_write. Before the first run an output is zeros, unless it lives in a buffer of the caller's.
+ */
 TUFF_API tuff_status tuff_graph_read(tuff_graph *graph, tuff_tensor tensor, void *data, size_t size);
 
 typedef struct tuff_graph_statistics {
@@ -192,8 +195,9 @@ typedef struct tuff_step_parameters {
 TUFF_API tuff_tensor tuff_graph_step_parameters(tuff_graph *graph); /* the graph's one input of that kind */
 
 /* Zeroes each element with probability p and scales the rest by 1/(1-p). Random numbers: Philox4x32-10 (Salmon et al.
- * 2011) at (element/4, site, step) under the seed, word element%4, kept where word >= p·2³²; `site` is a number that
- * each dropout of a graph gets in turn. Equal on every device; the backward pass regenerates it. */
+ * 2011) at the counter (low word of element/4, site, step, high word of element/4) under the seed, word element%4, kept
+ * where word >= p·2³²; `site` is a number that each dropout of a graph, attention's too, gets in turn, from 0. Equal on
+ * every device; the backward pass regenerates it. */
 TUFF_API tuff_tensor tuff_dropout(tuff_graph *graph, tuff_tensor x, float p, tuff_tensor step_parameters);
 
 /* Mean over the rows whose label is not ignore_index (-100) of -log softmax(logits)[label], with label smoothing as

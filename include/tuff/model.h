@@ -64,21 +64,22 @@ TUFF_API tuff_status tuff_model_find(const char *name, char **out_dir);
 /* Loads the folder `dir` with all defaults. `device` is borrowed and must outlive the model. */
 TUFF_API tuff_status tuff_model_load(tuff_device *device, const char *dir, tuff_model **out_model);
 
-/* Reads dir/config.json, then the weights: model.safetensors, or the shards that model.safetensors.index.json lists;
- * NULL `info` means all defaults. Tensors of f16 and bf16 become f32. A head that the files lack is initialised by the
- * field's rule and named in a warning, as is every tensor that has no place in the model. Errors: IO for a file that
- * cannot be read; INVALID_FILE for a config.json that is not understood in full, for a missing tensor of the body,
- * and for a tensor of a wrong shape, each by name; OUT_OF_DEVICE_MEMORY. */
+/* As tuff_model_load: reads dir/config.json, then the weights: model.safetensors, or the shards that
+ * model.safetensors.index.json lists; NULL `info` means all defaults. Tensors of f16 and bf16 become f32. A head that
+ * the files lack is initialised by the field's rule and named in a warning, as is every tensor that has no place in the
+ * model. Errors: IO for a file that cannot be read; INVALID_FILE for a config.json that is not understood in full, for
+ * a missing tensor of the body, and for a tensor of a wrong shape, each by name; OUT_OF_DEVICE_MEMORY. */
 TUFF_API tuff_status tuff_model_create(tuff_device *device, const char *dir, const tuff_model_create_info *info,
                                        tuff_model **out_model);
 /* Reads config.json alone: a model without weights or device, which only answers questions about itself. */
 TUFF_API tuff_status tuff_model_describe(const char *dir, tuff_model **out_model);
 TUFF_API void tuff_model_destroy(tuff_model *model);
 
-/* Writes the folder `dir` aside and renames it into place: model.safetensors (f32), config.json with every key that the
- * loaded one had, and, where `tokenizer` is not NULL, its files. An existing folder is replaced as a whole, and left
- * alone when anything fails. Of what else it held, the weights do not come along, nor sentence-transformers' files,
- * nor, where `tokenizer` is given, those of another tokenizer: they would be read beside the new model. */
+/* Writes the folder `dir` aside and renames it into place, making the folders above it that are missing:
+ * model.safetensors (f32), config.json with every key that the loaded one had, and, where `tokenizer` is not NULL, its
+ * files. An existing folder is replaced as a whole, and left alone when anything fails. Of what else it held, the
+ * weights do not come along, nor sentence-transformers' files, nor, where `tokenizer` is given, those of another
+ * tokenizer: they would be read beside the new model. */
 TUFF_API tuff_status tuff_model_save(const tuff_model *model, const tuff_tokenizer *tokenizer, const char *dir);
 
 TUFF_API const tuff_model_config *tuff_model_get_config(const tuff_model *model);

@@ -37,7 +37,8 @@ typedef struct tuff_label_score {
     float score;
 } tuff_label_score;
 
-/* Loads model and tokenizer from the folder `dir`. NULL `info` means all defaults. `device` is borrowed. */
+/* Loads model and tokenizer from the folder `dir`. NULL `info` means all defaults. `device` is borrowed and must
+ * outlive the pipeline. */
 TUFF_API tuff_status tuff_text_classification_create(tuff_device *device, const char *dir,
                                                      const tuff_text_classification_info *info,
                                                      tuff_text_classification **out_pipeline);
