@@ -26,9 +26,9 @@ typedef enum tuff_backend {
 typedef struct tuff_device_create_info {
     /* "cpu", "reference", "vulkan" (the best Vulkan GPU), "vulkan:N" (the N-th of tuff_device_list), or part of a
      * Vulkan device's name, in any case. Default: what the environment's TUFF_DEVICE names in this way, else the best
-     * Vulkan GPU, else "cpu". A software Vulkan device (lavapipe, SwiftShader) is taken only by number or by name. "cpu"
-     * opens the matrix library, which may be the application's too: while a CPU device lives, OpenBLAS has one thread in
-     * the whole process, and with the last one gone as many as before. For the moment of the first opening
+     * Vulkan GPU, else "cpu". A software Vulkan device (lavapipe, SwiftShader) is taken only by number or by name.
+     * "cpu" opens the matrix library, which may be the application's too: while a CPU device lives, OpenBLAS has one
+     * thread in the whole process, and with the last one gone as many as before. For the moment of the first opening
      * OPENBLAS_NUM_THREADS and OPENBLAS_CORETYPE are in the environment. */
     const char *device;
     uint32_t thread_count;             /* CPU device; default: the processors this process may use */
