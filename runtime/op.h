@@ -111,6 +111,7 @@ typedef struct tuff_op_desc {
 #undef TUFF_OP
 
 const tuff_op_desc *tuff__op_desc(tuff__op_id id);
+tuff__op_id tuff__op_id_of(const tuff_op_desc *op);
 double tuff__op_flops(const tuff_op_call *call);
 double tuff__op_bytes(const tuff_op_call *call);
 /* The kernel rung that the call runs on `device`, "" where there is one kernel: only Vulkan has a ladder. */

@@ -15,6 +15,14 @@ const tuff_op_desc *tuff__op_desc(tuff__op_id id)
     return id < TUFF__OP_COUNT ? table[id] : NULL;
 }
 
+tuff__op_id tuff__op_id_of(const tuff_op_desc *op)
+{
+    uint32_t id = 1;
+    while (id < TUFF__OP_COUNT && tuff__op_desc((tuff__op_id)id) != op)
+        id++;
+    return (tuff__op_id)id;
+}
+
 double tuff__op_flops(const tuff_op_call *call)
 {
     return call->op->flops ? call->op->flops(call) : (double)tuff_shape_count(&call->outputs[0].shape);

@@ -1,12 +1,13 @@
-/* prove.c: owns the choice among an operator's kernel variants on one device, and the file that remembers it. */
+/* prove.c: owns the choice among an operator's kernel variants on one device, and the file that remembers it. A proof
+ * itself is proof.c's. */
 #include "prove.h"
 
 #include "alloc.h"
-#include "compare.h"
 #include "env.h"
-#include "graph.h"
+#include "hash.h"
 #include "log.h"
 #include "os.h"
+#include "proof.h"
 #if TUFF_WITH_VULKAN
 #include "vk/vk_spirv.h"
 #endif
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_VARIANTS = 6, RUNS = 5 };
+enum { MAX_VARIANTS = 6 };
 
 /* After so many proofs that never ended a rung is left out: the first may have been killed by a user who would not
  * wait, or by a system that wanted the memory. */
@@ -52,24 +53,7 @@ const char *tuff__verdict_name(tuff__verdict verdict)
     return names[verdict];
 }
 
-static tuff__op_id id_of(const tuff_op_desc *op)
-{
-    uint32_t id = 1;
-    while (id < TUFF__OP_COUNT && tuff__op_desc((tuff__op_id)id) != op)
-        id++;
-    return (tuff__op_id)id;
-}
-
 /* -- the file ----------------------------------------------------------------------------------------------------- */
-
-/* FNV-1a. */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
-{
-    const unsigned char *bytes = data;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001B3);
-    return hash;
-}
 
 /* Device, driver, what `supported` functions and the way a proof is cut may depend on, tuff and its shaders. */
 static uint64_t key_of(const tuff_device *device)
@@ -88,16 +72,16 @@ static uint64_t key_of(const tuff_device *device)
         t->few_registers,
         FILE_FORMAT,
     };
-    uint64_t hash = hash_bytes(UINT64_C(0xCBF29CE484222325), p->uuid, sizeof p->uuid);
-    hash = hash_bytes(hash, &t->max_dispatch_flops, sizeof t->max_dispatch_flops);
-    hash = hash_bytes(hash, p->pipeline_cache_uuid, sizeof p->pipeline_cache_uuid);
-    hash = hash_bytes(hash, numbers, sizeof numbers);
-    hash = hash_bytes(hash, p->driver, strlen(p->driver));
-    hash = hash_bytes(hash, p->name, strlen(p->name));
-    hash = hash_bytes(hash, TUFF_VERSION, strlen(TUFF_VERSION));
+    uint64_t hash = tuff__hash(TUFF__HASH_START, p->uuid, sizeof p->uuid);
+    hash = tuff__hash(hash, &t->max_dispatch_flops, sizeof t->max_dispatch_flops);
+    hash = tuff__hash(hash, p->pipeline_cache_uuid, sizeof p->pipeline_cache_uuid);
+    hash = tuff__hash(hash, numbers, sizeof numbers);
+    hash = tuff__hash(hash, p->driver, strlen(p->driver));
+    hash = tuff__hash(hash, p->name, strlen(p->name));
+    hash = tuff__hash(hash, TUFF_VERSION, strlen(TUFF_VERSION));
 #if TUFF_WITH_VULKAN
     for (size_t i = 0; i < tuff__shader_count; i++)
-        hash = hash_bytes(hash, tuff__shaders[i].words, tuff__shaders[i].word_count * 4);
+        hash = tuff__hash(hash, tuff__shaders[i].words, tuff__shaders[i].word_count * 4);
 #endif
     return hash;
 }
@@ -238,182 +222,7 @@ static void write_verdicts(const tuff_device *device)
     prover->warned = prover->warned || !kept;
 }
 
-/* -- a proof ------------------------------------------------------------------------------------------------------ */
-
-typedef struct proof_run {
-    tuff_op_call call; /* host data: inputs, and the reference's outputs */
-    tuff_graph *graph;
-    tuff_buffer *inputs[TUFF__MAX_INPUTS], *outputs[TUFF__MAX_OUTPUTS];
-} proof_run;
-
-/* A linear congruential generator (Knuth's MMIX), of which the high bits are used. */
-static uint64_t next_random(uint64_t *state)
-{
-    return *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-}
-
-static void *new_integers(const tuff_shape *shape, uint64_t seed)
-{
-    const int64_t count = tuff_shape_count(shape);
-    int32_t *data = tuff__malloc((size_t)count * sizeof *data);
-    for (int64_t i = 0; data && i < count; i++) {
-        data[i] = (int32_t)(next_random(&seed) >> 58);
-    }
-    return data;
-}
-
-static void *new_numbers(const tuff_shape *shape, uint64_t seed)
-{
-    const int64_t count = tuff_shape_count(shape);
-    float *data = tuff__malloc((size_t)count * sizeof *data);
-    for (int64_t i = 0; data && i < count; i++) {
-        /* A sum of four uniforms is normal enough, and the same everywhere. */
-        int64_t sum = 0;
-        for (int j = 0; j < 4; j++) {
-            sum += (int64_t)(next_random(&seed) >> 40) - (1 << 23);
-        }
-        data[i] = (float)sum * 0x1p-24F;
-    }
-    return data;
-}
-
-static tuff_status prepare(const tuff_op_desc *op, const tuff__proof *proof, proof_run *run)
-{
-    run->call = (tuff_op_call){.op = op,
-                               .params = proof->params,
-                               .input_count = proof->input_count,
-                               .output_count = op->output_count,
-                               .label = "proof"};
-    for (uint32_t i = 0; i < proof->input_count; i++) {
-        const bool integers = proof->integers >> i & 1;
-        run->call.inputs[i] = (tuff__operand){
-            .dtype = integers ? TUFF_I32 : TUFF_F32, .shape = proof->inputs[i], .present = proof->inputs[i].rank > 0};
-        if (!run->call.inputs[i].present)
-            continue;
-        run->call.inputs[i].data = (integers ? new_integers : new_numbers)(&proof->inputs[i], 17 + i);
-        if (!run->call.inputs[i].data)
-            return tuff__fail_memory("proof", 0);
-    }
-    TUFF_TRY(op->infer(&run->call));
-    for (uint32_t i = 0; i < run->call.output_count; i++) {
-        const size_t size = (size_t)tuff_shape_count(&run->call.outputs[i].shape) * sizeof(float);
-        run->call.outputs[i].data = tuff__malloc(size);
-        if (!run->call.outputs[i].data)
-            return tuff__fail_memory("proof", size);
-    }
-    return TUFF_SUCCESS;
-}
-
-static size_t operand_size(const tuff__operand *operand)
-{
-    return (size_t)tuff_shape_count(&operand->shape) * sizeof(float);
-}
-
-/* Inputs and outputs are in the device's own memory, as a model's are, and not where the host reads and writes: a
- * discrete GPU would be timed at its bus. */
-static tuff_status run_on_device(tuff_device *device, const tuff__proof *proof, proof_run *run)
-{
-    tuff_tensor inputs[TUFF__MAX_INPUTS] = {{0}}, outputs[TUFF__MAX_OUTPUTS] = {{0}};
-    TUFF_TRY(tuff_graph_create(device, &run->graph));
-    run->graph->is_proof = true;
-    for (uint32_t i = 0; i < proof->input_count; i++) {
-        const tuff__operand *input = &run->call.inputs[i];
-        if (!input->present)
-            continue;
-        TUFF_TRY(tuff_buffer_create(device, operand_size(input), &run->inputs[i]));
-        TUFF_TRY(tuff_buffer_write(run->inputs[i], 0, input->data, operand_size(input)));
-        inputs[i] = tuff_graph_external(run->graph, "proof", input->dtype, input->shape, run->inputs[i], 0);
-    }
-    tuff__graph_add(run->graph, id_of(run->call.op), proof->params, proof->params_size, inputs, proof->input_count,
-                    outputs);
-    for (uint32_t i = 0; i < run->call.output_count; i++) {
-        TUFF_TRY(tuff_buffer_create(device, operand_size(&run->call.outputs[i]), &run->outputs[i]));
-        tuff_graph_bind(run->graph, outputs[i], run->outputs[i], 0);
-    }
-    TUFF_TRY(tuff_graph_compile(run->graph, NULL, 0));
-    return tuff_graph_run(run->graph);
-}
-
-/* Holds the device's outputs against the reference; *out_right false leaves the words in `reason`. */
-static tuff_status judge(proof_run *run, bool *out_right, char reason[192])
-{
-    run->call.op->compute(&run->call);
-    *out_right = true;
-    for (uint32_t i = 0; i < run->call.output_count && *out_right; i++) {
-        const size_t size = operand_size(&run->call.outputs[i]);
-        void *got = tuff__malloc(size);
-        tuff_status status = got ? tuff_buffer_read(run->outputs[i], 0, got, size) : tuff__fail_memory("proof", size);
-        tuff__comparison comparison;
-        if (status == TUFF_SUCCESS)
-            status = tuff__compare_output(&run->call, i, got, &comparison);
-        if (status == TUFF_SUCCESS) {
-            char words[256];
-            tuff__comparison_text(&comparison, &run->call.outputs[i].shape, words);
-            *out_right = comparison.bad == 0;
-            if (!*out_right)
-                snprintf(reason, 192, "%.191s", words);
-        }
-        tuff__free(got);
-        TUFF_TRY(status);
-    }
-    return TUFF_SUCCESS;
-}
-
-/* The best of several runs of the one call, by the device's clock where it has one; run_on_device was the warm-up. */
-static tuff_status measure(const proof_run *run, double *out_seconds)
-{
-    double best = INFINITY;
-    for (int i = 0; i < RUNS; i++) {
-        double seconds = 0;
-        TUFF_TRY(run->graph->device->backend->program_run_call(run->graph->program, 0, &seconds));
-        best = fmin(best, seconds);
-    }
-    *out_seconds = best;
-    return TUFF_SUCCESS;
-}
-
-static void release(proof_run *run)
-{
-    tuff_graph_destroy(run->graph);
-    for (uint32_t i = 0; i < run->call.input_count; i++) {
-        tuff_buffer_destroy(run->inputs[i]);
-        tuff__free(run->call.inputs[i].data);
-    }
-    for (uint32_t i = 0; i < run->call.output_count; i++) {
-        tuff_buffer_destroy(run->outputs[i]);
-        tuff__free(run->call.outputs[i].data);
-    }
-}
-
-/* Neither lack of memory nor a lost device tells that a rung computes wrongly. */
-static bool is_verdict(tuff_status status)
-{
-    return status != TUFF_ERROR_DEVICE_LOST && status != TUFF_ERROR_OUT_OF_HOST_MEMORY &&
-           status != TUFF_ERROR_OUT_OF_DEVICE_MEMORY;
-}
-
-/* One variant through all proofs. A failure of the device itself is passed up; a refused pipeline is a verdict. */
-static tuff_status prove_one(tuff_device *device, const tuff_op_desc *op, tuff__prover_row *row)
-{
-    *row = (tuff__prover_row){.verdict = TUFF__VERDICT_PROVEN};
-    for (uint32_t i = 0; i < op->proof_count && row->verdict == TUFF__VERDICT_PROVEN; i++) {
-        proof_run run = {.graph = NULL};
-        bool right = true;
-        tuff_status status = prepare(op, &op->proofs[i], &run);
-        if (status == TUFF_SUCCESS)
-            status = run_on_device(device, &op->proofs[i], &run);
-        if (status == TUFF_SUCCESS)
-            status = op->proofs[i].timed ? measure(&run, &row->seconds) : judge(&run, &right, row->reason);
-        release(&run);
-        if (!is_verdict(status))
-            return status;
-        if (status != TUFF_SUCCESS)
-            snprintf(row->reason, sizeof row->reason, "%.191s", tuff_last_error());
-        if (status != TUFF_SUCCESS || !right)
-            row->verdict = TUFF__VERDICT_WRONG;
-    }
-    return TUFF_SUCCESS;
-}
+/* -- proving ------------------------------------------------------------------------------------------------------ */
 
 bool tuff__prover_choose(tuff__prover_row *rows, uint32_t count, uint32_t *out_chosen)
 {
@@ -440,7 +249,7 @@ bool tuff__prover_choose(tuff__prover_row *rows, uint32_t count, uint32_t *out_c
 static tuff_status prove_rung(tuff_device *device, const tuff_op_desc *op, uint32_t v)
 {
     tuff__prover *prover = device->prover;
-    op_verdicts *verdicts = &prover->ops[id_of(op)];
+    op_verdicts *verdicts = &prover->ops[tuff__op_id_of(op)];
     tuff__prover_row *row = &verdicts->rows[v], found;
     const tuff__prover_row before = *row;
     verdicts->own[v] = true;
@@ -448,7 +257,7 @@ static tuff_status prove_rung(tuff_device *device, const tuff_op_desc *op, uint3
     write_verdicts(device);
     prover->forced_op = op;
     prover->forced_variant = v;
-    const tuff_status status = prove_one(device, op, &found);
+    const tuff_status status = tuff__proof_run(device, op, &found);
     prover->forced_op = NULL;
     if (status == TUFF_SUCCESS)
         *row = found;
@@ -477,7 +286,7 @@ static void give_up(const tuff__prover *prover, op_verdicts *verdicts, uint32_t 
  * processor wants no other than the one made for it, and its driver compiles the others for seconds. */
 static tuff_status prove_rungs(tuff_device *device, const tuff_op_desc *op, bool again)
 {
-    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    op_verdicts *verdicts = &device->prover->ops[tuff__op_id_of(op)];
     bool settled = false;
     for (uint32_t v = op->variant_count; v-- > 0;) {
         tuff__prover_row *row = &verdicts->rows[v];
@@ -500,7 +309,7 @@ static tuff_status prove_rungs(tuff_device *device, const tuff_op_desc *op, bool
 
 static tuff_status prove_variants(tuff_device *device, const tuff_op_desc *op)
 {
-    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    op_verdicts *verdicts = &device->prover->ops[tuff__op_id_of(op)];
     TUFF_TRY(prove_rungs(device, op, false));
     if (!verdicts->known) /* nothing to lose: the file's word may be that of a run somebody interrupted */
         TUFF_TRY(prove_rungs(device, op, true));
@@ -534,7 +343,8 @@ static tuff_status prove_op(tuff_device *device, const tuff_op_desc *op)
 {
     tuff__file_lock *lock = lock_proofs(device);
     read_verdicts(device); /* another may have found them since the file was read */
-    const tuff_status status = device->prover->ops[id_of(op)].known ? TUFF_SUCCESS : prove_variants(device, op);
+    const tuff_status status =
+        device->prover->ops[tuff__op_id_of(op)].known ? TUFF_SUCCESS : prove_variants(device, op);
     tuff__file_lock_release(lock);
     return status;
 }
@@ -583,7 +393,7 @@ tuff_status tuff__prove_variant(tuff_device *device, tuff_op_call *call)
         call->variant = device->prover->forced_variant;
         return TUFF_SUCCESS;
     }
-    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    op_verdicts *verdicts = &device->prover->ops[tuff__op_id_of(op)];
     if (!verdicts->known)
         TUFF_TRY(prove_op(device, op));
     call->variant = verdicts->chosen;
@@ -593,7 +403,7 @@ tuff_status tuff__prove_variant(tuff_device *device, tuff_op_call *call)
 /* A rung that no need had been seen for. Though right it is taken in one graph alone. */
 static tuff_status prove_spare(tuff_device *device, const tuff_op_desc *op, uint32_t v)
 {
-    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    op_verdicts *verdicts = &device->prover->ops[tuff__op_id_of(op)];
     tuff__prover_row *row = &verdicts->rows[v];
     tuff_status status = TUFF_SUCCESS;
     tuff__file_lock *lock = lock_proofs(device);
@@ -613,7 +423,7 @@ static tuff_status prove_spare(tuff_device *device, const tuff_op_desc *op, uint
 static tuff_status find_other(tuff_device *device, const tuff_op_desc *op, uint32_t refused, uint32_t *out_variant,
                               bool *out_found)
 {
-    tuff__prover_row *rows = device->prover->ops[id_of(op)].rows;
+    tuff__prover_row *rows = device->prover->ops[tuff__op_id_of(op)].rows;
     for (uint32_t v = op->variant_count; v-- > 0 && !*out_found;) {
         if (refused >> v & 1)
             continue;
@@ -634,7 +444,7 @@ tuff_status tuff__prove_other(tuff_device *device, const tuff_op_desc *op, uint3
         TUFF_TRY(find_other(device, op, refused, out_variant, &found));
     if (!found)
         return tuff__fail(TUFF_ERROR_FEATURE_NOT_PRESENT, "%s", words);
-    op_verdicts *verdicts = &device->prover->ops[id_of(op)];
+    op_verdicts *verdicts = &device->prover->ops[tuff__op_id_of(op)];
     if (refused & ~verdicts->told)
         tuff__log(TUFF_LOG_WARNING, "%s.%s runs in place of a faster kernel: %s", op->name,
                   op->variants[*out_variant].name, words);
