@@ -50,7 +50,7 @@ typedef struct tuff__variant {
     bool (*supported)(const tuff__target *target); /* whether this kind of device is meant to run it */
 } tuff__variant;
 
-/* What a rung must get right on a device, and be timed on, before it is used there: prove.c fills F32 inputs with
+/* What a rung must get right on a device, and be timed on, before it is used there: proof.c fills F32 inputs with
  * normal numbers, I32 ones with 0 to 63. Small and awkward, and together through every kernel that a model's calls
  * would take the rung through: sizes that no tile divides, and sizes read four at a time; few tiles and many. */
 typedef struct tuff__proof {
