@@ -90,7 +90,7 @@ static size_t list_without(uint64_t n, uint32_t *out_index, char problem[256])
     assert_true(count >= 2); /* the CPUs */
     *out_index = devices[0].vulkan_index;
     if (count > 2)
-        assert_true(devices[0].backend == TUFF_BACKEND_VULKAN && devices[0].is_default);
+        assert_true(devices[0].backend == TUFF_BACKEND_VULKAN && devices[0].usable);
     tuff_free(devices);
     assert_int_equal(warnings, n < 100 ? n > 0 : 2);
     return count - 2;
