@@ -52,8 +52,10 @@ const char *tuff__call_variant(const tuff_device *device, const tuff_op_call *ca
     return has_rungs ? call->op->variants[call->variant].name : "";
 }
 
-static tuff_status fail_call(const tuff_op_call *call, tuff_status status, const char *message)
+static tuff_status fail_call(const tuff_op_call *call, tuff_status status, const char *format, va_list arguments)
 {
+    char message[512];
+    vsnprintf(message, sizeof message, format, arguments);
     if (call->label && call->label[0])
         return tuff__fail(status, "%s (%s): %s", call->op->name, call->label, message);
     return tuff__fail(status, "%s: %s", call->op->name, message);
@@ -61,22 +63,20 @@ static tuff_status fail_call(const tuff_op_call *call, tuff_status status, const
 
 tuff_status tuff__fail_shape(const tuff_op_call *call, const char *format, ...)
 {
-    char message[512];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    const tuff_status status = fail_call(call, TUFF_ERROR_SHAPE_MISMATCH, format, arguments);
     va_end(arguments);
-    return fail_call(call, TUFF_ERROR_SHAPE_MISMATCH, message);
+    return status;
 }
 
 tuff_status tuff__fail_value(const tuff_op_call *call, const char *format, ...)
 {
-    char message[512];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    const tuff_status status = fail_call(call, TUFF_ERROR_INVALID_ARGUMENT, format, arguments);
     va_end(arguments);
-    return fail_call(call, TUFF_ERROR_INVALID_ARGUMENT, message);
+    return status;
 }
 
 tuff_status tuff__check_dtype(const tuff_op_call *call, uint32_t input, tuff_dtype dtype)

@@ -46,11 +46,6 @@ typedef struct planner {
     plan_item **placed; /* scratch of place_items: neighbours in time, by offset */
 } planner;
 
-static uint64_t aligned(uint64_t size)
-{
-    return (size + TUFF__ALIGNMENT - 1) / TUFF__ALIGNMENT * TUFF__ALIGNMENT;
-}
-
 /* -- which nodes are needed --------------------------------------------------------------------------------------- */
 
 tuff_status tuff__graph_drop_unneeded(tuff_graph *graph)
@@ -179,7 +174,7 @@ static tuff_status order_calls(planner *p)
 static tuff_status add_item(planner *p, plan_item item)
 {
     TUFF_TRY(tuff__grow((void **)&p->items, &p->item_capacity, p->item_count, sizeof *p->items, "graph plan"));
-    item.size = aligned(item.size);
+    item.size = tuff__align_up(item.size);
     p->items[p->item_count++] = item;
     return TUFF_SUCCESS;
 }
@@ -204,7 +199,7 @@ static tuff_status append_fixed(planner *p, uint32_t value, tuff__memory memory,
                                      .arena = *arena,
                                      .value = value,
                                      .node = TUFF__NO_NODE}));
-    to->size += aligned(tuff__value_size(root));
+    to->size += tuff__align_up(tuff__value_size(root));
     return TUFF_SUCCESS;
 }
 

@@ -61,6 +61,29 @@ static inline void tuff__check_content(const char *path, const char *text)
     tuff__file_unmap(&file);
 }
 
+/* The whole file, a NUL behind it; free with tuff__free. */
+static inline char *tuff__check_read_text(const char *path)
+{
+    tuff__mapped_file file;
+    if (tuff__file_map(path, &file) != TUFF_SUCCESS)
+        fail_msg("%s", tuff_last_error());
+    char *text = tuff__strndup((const char *)file.data, file.size);
+    assert_non_null(text);
+    tuff__file_unmap(&file);
+    return text;
+}
+
+static inline void tuff__check_equal_files(const char *one, const char *two)
+{
+    tuff__mapped_file a, b;
+    assert_int_equal(tuff__file_map(one, &a), TUFF_SUCCESS);
+    assert_int_equal(tuff__file_map(two, &b), TUFF_SUCCESS);
+    if (a.size != b.size || memcmp(a.data, b.data, a.size) != 0)
+        fail_msg("%s and %s differ", one, two);
+    tuff__file_unmap(&a);
+    tuff__file_unmap(&b);
+}
+
 /* The latest failure is of `wanted` status and says `part`. */
 static inline void tuff__check_failed(tuff_status status, tuff_status wanted, const char *part)
 {

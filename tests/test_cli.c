@@ -30,17 +30,6 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 /* What the latest run said. */
 static char *said, *complained;
 
-static char *read_text(const char *path)
-{
-    tuff__mapped_file file;
-    if (tuff__file_map(path, &file) != TUFF_SUCCESS)
-        fail_msg("%s", tuff_last_error());
-    char *text = tuff__strndup((const char *)file.data, file.size);
-    assert_non_null(text);
-    tuff__file_unmap(&file);
-    return text;
-}
-
 /* Runs `before` (shell words in front: limits, variables) and the command with `arguments`, both as sh takes them.
  * Returns the exit code, which the shell writes down: C's system() leaves its form to the system. */
 static int run_after(const char *before, const char *arguments)
@@ -55,9 +44,9 @@ static int run_after(const char *before, const char *arguments)
     said = complained = NULL;
     if (system(line) != 0)
         fail_msg("no shell runs: %s", line);
-    said = read_text(tuff__check_path("out"));
-    complained = read_text(tuff__check_path("err"));
-    char *code = read_text(tuff__check_path("code"));
+    said = tuff__check_read_text(tuff__check_path("out"));
+    complained = tuff__check_read_text(tuff__check_path("err"));
+    char *code = tuff__check_read_text(tuff__check_path("code"));
     const int value = atoi(code);
     tuff__free(code);
     return value;
@@ -188,7 +177,7 @@ static void test_verify(void **state)
     assert_non_null(strstr(said, "attention_backward_q"));
     static const char *const starts[][2] = {{"v.json", "{"}, {"v.xml", "<?xml"}, {"v.html", "<!DOCTYPE html>"}};
     for (size_t i = 0; i < 3; i++) {
-        char *text = read_text(tuff__check_path(starts[i][0]));
+        char *text = tuff__check_read_text(tuff__check_path(starts[i][0]));
         assert_int_equal(strncmp(text, starts[i][1], strlen(starts[i][1])), 0);
         tuff__free(text);
     }
@@ -254,7 +243,7 @@ static void test_kernels(void **state)
 static void test_environment_table(void **state)
 {
     (void)state;
-    char *document = read_text(TUFF_TEST_DIR "/../docs/environment.md");
+    char *document = tuff__check_read_text(TUFF_TEST_DIR "/../docs/environment.md");
     size_t count = 0;
     check_done("--help");
     for (const tuff__env_row *row = tuff__env_rows(); row->name; row++, count++) {
@@ -279,8 +268,8 @@ static void test_check_and_dump(void **state)
     assert_int_equal(run_after(words("TUFF_CHECK=1 TUFF_DUMP=%s", tuff__check_path("dump")), command), 0);
     assert_string_equal(said, plain); /* it diagnoses: the answer is the same */
     tuff__free(plain);
-    char *text = read_text(tuff__check_path("dump/graph-1.txt"));
-    char *dot = read_text(tuff__check_path("dump/graph-1.dot"));
+    char *text = tuff__check_read_text(tuff__check_path("dump/graph-1.txt"));
+    char *dot = tuff__check_read_text(tuff__check_path("dump/graph-1.dot"));
     assert_non_null(strstr(text, "bert.encoder.layer.1.attention.self"));
     assert_int_equal(strncmp(dot, "digraph tuff {", 14), 0);
     tuff__free(text);
@@ -295,7 +284,7 @@ static void test_allowance_table(void **state)
 {
     (void)state;
     check_done("verify --allowances");
-    char *document = read_text(TUFF_TEST_DIR "/../docs/numerics.md");
+    char *document = tuff__check_read_text(TUFF_TEST_DIR "/../docs/numerics.md");
     for (char *line = said; *line;) { /* line by line: the document may go on in any way */
         char *end = strchr(line, '\n');
         assert_non_null(end);
@@ -520,7 +509,7 @@ static void check_well_formed(const char *html)
 static double first_of_log(const char *folder, const char *key)
 {
     tuff__json *json = NULL;
-    char *log = read_text(tuff__check_path(words("%s/log.jsonl", folder)));
+    char *log = tuff__check_read_text(tuff__check_path(words("%s/log.jsonl", folder)));
     double value = 0;
     assert_int_equal(tuff__json_parse("log", log, strcspn(log, "\n"), NULL, &json), TUFF_SUCCESS);
     assert_int_equal(tuff__json_number(json, json->root, key, &value), TUFF_SUCCESS);
@@ -565,7 +554,7 @@ static void test_train(void **state)
     assert_true(first_of_log("left_out", "epoch") == 0.1667);
     assert_true(first_of_log("left_in", "epoch") == 0.1429);
 
-    char *page = read_text(tuff__check_path("one/log.html"));
+    char *page = tuff__check_read_text(tuff__check_path("one/log.html"));
     check_well_formed(page);
     assert_int_equal(count_of(page, "<svg "), 3); /* loss, evaluation, learning rate */
     const char *curve = strstr(page, "<polyline"), *points = curve ? strstr(curve, "points=\"") : NULL;
@@ -603,7 +592,7 @@ static void copy_model(void)
 /* config.json with `from` replaced by `to`. */
 static void edit_config(const char *from, const char *to)
 {
-    char *text = read_text(MODEL "/config.json"), *at = strstr(text, from);
+    char *text = tuff__check_read_text(MODEL "/config.json"), *at = strstr(text, from);
     assert_non_null(at);
     char *edited = tuff__asprintf("%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
     assert_non_null(edited);
@@ -666,7 +655,7 @@ static void test_info(void **state)
     assert_int_equal(tuff__file_copy(TUFF_TEST_DIR "/golden/models/tanh_head6_body/model.safetensors",
                                      tuff__check_path("model/model.safetensors")),
                      TUFF_SUCCESS);
-    char *config = read_text(TUFF_TEST_DIR "/golden/models/tanh_head6_body/config.json");
+    char *config = tuff__check_read_text(TUFF_TEST_DIR "/golden/models/tanh_head6_body/config.json");
     char *at = strstr(config, "\"BertModel\"");
     assert_non_null(at);
     char *edited = tuff__asprintf("%.*s\"BertForSequenceClassification\"%s", (int)(at - config), config, at + 11);
@@ -782,7 +771,7 @@ static void test_devices_proven_at_once(void **state)
     if (strstr(complained, "never ended"))
         fail_msg("%s", complained);
     for (int i = 1; i <= 2; i++) {
-        char *text = read_text(tuff__check_path(i == 1 ? "other1" : "other2"));
+        char *text = tuff__check_read_text(tuff__check_path(i == 1 ? "other1" : "other2"));
         if (!strstr(text, said))
             fail_msg("one process says:\n%s\nanother:\n%s", said, text);
         tuff__free(text);

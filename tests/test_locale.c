@@ -85,17 +85,6 @@ static void test_json(void **state)
 
 /* -- files -------------------------------------------------------------------------------------------------------- */
 
-static void check_equal_files(const char *one, const char *two)
-{
-    tuff__mapped_file a, b;
-    assert_int_equal(tuff__file_map(one, &a), TUFF_SUCCESS);
-    assert_int_equal(tuff__file_map(two, &b), TUFF_SUCCESS);
-    if (a.size != b.size || memcmp(a.data, b.data, a.size) != 0)
-        fail_msg("%s and %s differ", one, two);
-    tuff__file_unmap(&a);
-    tuff__file_unmap(&b);
-}
-
 /* Loading a model, and verifying it; the report in all its forms. */
 static void test_verify_reports(void **state)
 {
@@ -114,7 +103,7 @@ static void test_verify_reports(void **state)
         assert_true(enter(*state));
         assert_int_equal(tuff_verify_report_write(report, (tuff_verify_format)format, path), TUFF_SUCCESS);
         leave();
-        check_equal_files(path, plain);
+        tuff__check_equal_files(path, plain);
     }
     tuff_verify_report_destroy(report);
     tuff_device_destroy(device);
@@ -151,8 +140,8 @@ static void test_training_reports(void **state)
     assert_true(enter(*state));
     save_training(&report, tuff__check_path("log.html"), tuff__check_path("log.jsonl"));
     leave();
-    check_equal_files(tuff__check_path("log.html"), tuff__check_path("log-c.html"));
-    check_equal_files(tuff__check_path("log.jsonl"), tuff__check_path("log-c.jsonl"));
+    tuff__check_equal_files(tuff__check_path("log.html"), tuff__check_path("log-c.html"));
+    tuff__check_equal_files(tuff__check_path("log.jsonl"), tuff__check_path("log-c.jsonl"));
     tuff__metrics_destroy(&metrics);
     tuff__train_log_destroy(&log);
 }
@@ -170,7 +159,7 @@ static void test_dump(void **state)
     assert_true(enter(*state));
     assert_int_equal(tuff_graph_dump(graph, tuff__check_path("dump"), false), TUFF_SUCCESS);
     leave();
-    check_equal_files(tuff__check_path("dump"), tuff__check_path("dump-c"));
+    tuff__check_equal_files(tuff__check_path("dump"), tuff__check_path("dump-c"));
     tuff_graph_destroy(graph);
     tuff_device_destroy(device);
 }

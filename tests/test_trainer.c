@@ -194,17 +194,6 @@ static void test_golden_on_the_reference(void **state)
 
 /* -- what must not change a run ----------------------------------------------------------------------------------- */
 
-static void assert_equal_files(const char *a, const char *b)
-{
-    tuff__mapped_file x, y;
-    assert_int_equal(tuff__file_map(a, &x), TUFF_SUCCESS);
-    assert_int_equal(tuff__file_map(b, &y), TUFF_SUCCESS);
-    if (x.size != y.size || memcmp(x.data, y.data, x.size) != 0)
-        fail_msg("%s and %s differ", a, b);
-    tuff__file_unmap(&x);
-    tuff__file_unmap(&y);
-}
-
 /* Random order, dropout, evaluation: everything that could differ between two runs. */
 static tuff_training_arguments lively_arguments(const char *output_dir)
 {
@@ -230,7 +219,7 @@ static void test_two_runs_give_equal_files(void **state)
         char a[256], b[256];
         snprintf(a, sizeof a, "%s/%s", first.output_dir, names[i]);
         snprintf(b, sizeof b, "%s/%s", second.output_dir, names[i]);
-        assert_equal_files(a, b);
+        tuff__check_equal_files(a, b);
     }
     second.seed = 10;
     train(&second, NULL);
